@@ -1,0 +1,22 @@
+"""Prune Keras 3 models, hold the mask, shrink the network exactly and measure it."""
+
+from pruninglib import quiet  # noqa: I001  (first: it imports TensorFlow without its log lines)
+from pruninglib.data import Dataset, load_dataset
+from pruninglib.models import baseline, make_mlp, train
+from pruninglib.criteria import (
+    magnitude,
+    random_scores,
+    random_unit_scores,
+    top_k_mask,
+    top_k_masks,
+    unit_norm,
+)
+from pruninglib.masks import make_masks
+from pruninglib.pruning import hold, measure_sparsity, prune, set_masks, strip
+from pruninglib.shrink import CannotShrink, shrink
+from pruninglib.execution import compiled, count_macs, count_parameters, eager, file_bytes
+from pruninglib.timing import time_models
+from pruninglib.evaluation import compare, evaluate
+from pruninglib.sweeps import prune_sweep, recovery_sweep, timing_sweep
+
+__version__ = "0.1.0"

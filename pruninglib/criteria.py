@@ -1,0 +1,99 @@
+"""What a weight or a unit is worth, and which of them to keep. NumPy only.
+
+A criterion is a function from a kernel of shape (..., units) to scores, high = keep. Scores
+of the kernel's shape prune weights; scores of shape (units,) prune units.
+"""
+
+import zlib
+
+import numpy as np
+
+
+def magnitude(kernel):
+    """Score every weight by its absolute value (Han et al. 2015).
+
+    >>> magnitude(np.array([[1.0, -3.0], [-2.0, 0.5]]))
+    array([[1. , 3. ],
+           [2. , 0.5]])
+    """
+    return np.abs(kernel)
+
+
+def unit_norm(kernel):
+    """Score every unit by the L2 norm of its incoming weights (Li et al. 2017 use L1).
+
+    >>> unit_norm(np.array([[3.0, 0.0], [4.0, -1.0]]))
+    array([5., 1.])
+    """
+    return np.sqrt(np.sum(np.square(kernel), axis=tuple(range(np.ndim(kernel) - 1))))
+
+
+def random_scores(kernel, seed=0):
+    """Score weights at random: the floor that a criterion has to beat.
+
+    The numbers depend on the seed and the kernel alone, so that two layers of one shape
+    differ and the same call gives the same scores.
+    """
+    kernel = np.ascontiguousarray(kernel)
+    return np.random.default_rng([seed, zlib.crc32(kernel)]).random(kernel.shape)
+
+
+def random_unit_scores(kernel, seed=0):
+    """Score units at random; see `random_scores`."""
+    kernel = np.ascontiguousarray(kernel)
+    return np.random.default_rng([seed, zlib.crc32(kernel)]).random(kernel.shape[-1])
+
+
+def check_sparsity(sparsity):
+    """Raise ValueError unless `sparsity` is a number in [0, 1]."""
+    if not 0 <= sparsity <= 1:
+        raise ValueError(f"sparsity must lie in [0, 1], got {sparsity}. Pass 0.9 for 90 %.")
+
+
+def top_k_mask(scores, sparsity):
+    """Mask out exactly round(sparsity * size) of the lowest scores: 0 = pruned, 1 = kept.
+
+    Among equal scores the ones that come first go first. Counting, not a threshold: with
+    `scores < percentile` nothing goes when scores tie, with `<=` too much.
+
+    >>> top_k_mask(np.array([[3.0, 1.0], [1.0, 2.0]]), 0.25)
+    array([[1, 0],
+           [1, 1]], dtype=uint8)
+    """
+    check_sparsity(sparsity)
+    scores = check_scores(scores)
+    dropped = round(sparsity * scores.size)
+    if dropped == 0:
+        return np.ones(scores.shape, np.uint8)
+    threshold = np.partition(scores, dropped - 1, axis=None)[dropped - 1]
+    return _mask_at(scores, threshold, dropped)
+
+
+def top_k_masks(scores, sparsities):
+    """Yield `top_k_mask` for each of many sparsities, from one sort."""
+    scores = check_scores(scores)
+    ordered = np.sort(scores, axis=None)
+    for sparsity in sparsities:
+        check_sparsity(sparsity)
+        dropped = round(sparsity * scores.size)
+        threshold = ordered[dropped - 1] if dropped else -np.inf
+        yield _mask_at(scores, threshold, dropped)
+
+
+def _mask_at(scores, threshold, dropped):
+    mask = scores > threshold
+    if tied := scores.size - dropped - np.count_nonzero(mask):
+        last_ties = np.flatnonzero(scores == threshold)[-tied:]
+        mask.flat[last_ties] = True
+    return mask.astype(np.uint8)
+
+
+def check_scores(scores):
+    """Return `scores` as an array; raise ValueError if there are none or one is NaN."""
+    scores = np.asarray(scores)
+    if scores.size == 0 or np.isnan(scores).any():
+        raise ValueError(
+            f"scores must be numbers, got {np.isnan(scores).sum()} NaN among {scores.size} values "
+            f"of shape {scores.shape}. Check the criterion, and the weights it was given."
+        )
+    return scores

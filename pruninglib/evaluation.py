@@ -1,0 +1,58 @@
+"""What networks achieve and what they cost, measured the same way for all."""
+
+import keras
+import numpy as np
+import pandas as pd
+
+from pruninglib.execution import compiled, count_macs, count_parameters, file_bytes
+from pruninglib.timing import time_models
+
+
+def evaluate(run, x, y, loss, batch_size=2000):
+    """Return {"accuracy", "loss"} of a function inputs -> outputs, against integer labels.
+
+    Args:
+        loss: what the model was compiled with (`model.loss`).
+    """
+    outputs = np.concatenate([run(x[i : i + batch_size]) for i in range(0, len(x), batch_size)])
+    losses = keras.losses.get(loss)(y, outputs)
+    return {
+        "accuracy": float(np.mean(outputs.argmax(axis=1) == y)),
+        "loss": float(np.mean(losses)),
+    }
+
+
+def compare(models, dataset, batch_sizes=(1, 64), repeats=30):
+    """Return one table of what networks achieve and cost, one row for each.
+
+    Args:
+        models: {label: compiled Keras model}.
+        batch_sizes, repeats: as in `time_models`; the networks run as compiled graphs.
+
+    Columns: label, accuracy and loss on the test set, parameters, nonzero (parameters), macs
+    (of one image), file_bytes, gzip_bytes, and for each batch size N: ms_N, ms_N_q1, ms_N_q3,
+    the median and the quartiles of the milliseconds for one batch.
+    """
+    runs = {label: compiled(model) for label, model in models.items()}
+    rows = {
+        label: {
+            "label": label,
+            **evaluate(runs[label], dataset.x_test, dataset.y_test, model.loss),
+            "parameters": count_parameters(model),
+            "nonzero": count_parameters(model, nonzero=True),
+            "macs": count_macs(model),
+            "file_bytes": file_bytes(model),
+            "gzip_bytes": file_bytes(model, compress=True),
+        }
+        for label, model in models.items()
+    }
+    for time in time_models(runs, dataset.x_test, batch_sizes, repeats):
+        batch = f"ms_{time['batch_size']}"
+        rows[time["label"]].update(
+            {
+                batch: time["median_ms"],
+                f"{batch}_q1": time["q1_ms"],
+                f"{batch}_q3": time["q3_ms"],
+            }
+        )
+    return pd.DataFrame(list(rows.values()))

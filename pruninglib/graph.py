@@ -1,0 +1,97 @@
+"""Find the layers of a Keras model that can be pruned, and rebuild it with other settings."""
+
+import keras
+import numpy as np
+
+PRUNABLE = (keras.layers.Dense, keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
+
+
+def check_graph(model):
+    """Raise unless `model` is a built Sequential or Functional Keras model with finite weights."""
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"Expected a Keras model, got {type(model).__name__}.")
+    if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
+        raise ValueError(
+            f"Model {model.name!r} is subclassed, so its graph of layers cannot be read. "
+            "Build it as a Sequential or Functional model."
+        )
+    if not model.built:
+        raise ValueError(
+            f"Model {model.name!r} was never built, so it has no weights. Call it on data, or "
+            "call model.build(input_shape), first."
+        )
+    for weight in model.weights:
+        values = np.asarray(weight)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise ValueError(
+                f"Weight {weight.path} of model {model.name!r} holds NaN or infinite values. "
+                "Train again, with a smaller learning rate or gradient clipping."
+            )
+
+
+def prunable_layers(model):
+    """Return {name: layer} of the layers with a kernel of shape (..., units), in order.
+
+    These are Dense, Conv1D, Conv2D and Conv3D layers. Raises ValueError if there are none, or
+    if the model is subclassed, unbuilt or holds NaN or infinite weights.
+    """
+    check_graph(model)
+    layers = {layer.name: layer for layer in model.layers if isinstance(layer, PRUNABLE)}
+    if not layers:
+        kinds = sorted({type(layer).__name__ for layer in model.layers})
+        raise ValueError(
+            f"Model {model.name!r} has no layer that can be pruned: expected a Dense or "
+            f"convolution layer, found {', '.join(kinds) or 'no layer at all'}."
+        )
+    return layers
+
+
+def check_names(names, known):
+    """Raise ValueError if a name is not among the known layer names."""
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"Unknown layers {unknown}; expected some of {list(known)}.")
+
+
+def logits_layers(model):
+    """Return the names of the layers whose units are the model's outputs.
+
+    From each output the graph is followed back to the nearest layers that have units.
+    """
+    names, to_visit, visited = set(), list(model.outputs), set()
+    while to_visit:
+        operation = to_visit.pop()._keras_history.operation
+        if isinstance(operation, PRUNABLE):
+            names.add(operation.name)
+        elif operation not in visited:
+            visited.add(operation)
+            for node in operation._inbound_nodes:
+                to_visit.extend(node.input_tensors)
+    return names
+
+
+def rebuild(model, change):
+    """Return a fresh compiled copy of `model` without its weights' values.
+
+    Args:
+        model: a Sequential or Functional model.
+        change: function (layer, config) -> config, the config to rebuild that layer from.
+
+    A constraint set on a model that was compiled before is silently ignored, hence the copy.
+    Its optimizer is fresh. Raises ValueError if the optimizer keeps a moving average of the
+    weights (`use_ema=True`), which would undo a mask.
+    """
+    if getattr(model.optimizer if model.compiled else None, "use_ema", False):
+        raise ValueError(
+            f"The optimizer of model {model.name!r} has use_ema=True: overwriting the weights "
+            "with their moving average undoes the mask. Compile with use_ema=False."
+        )
+
+    def copy(layer):
+        return type(layer).from_config(change(layer, layer.get_config()))
+
+    twin = keras.models.clone_model(model, clone_function=copy)
+    if not twin.built:
+        twin.build(model.input_shape)
+    if model.compiled and not twin.compiled:
+        twin.compile_from_config(model.get_compile_config())
+    return twin

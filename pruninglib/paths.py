@@ -1,0 +1,28 @@
+"""The folders of the project, the same from any working folder."""
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "data"
+PUBLISHED = DATA / "published"
+RESULTS = DATA / "results"
+FIGURES = ROOT / "figures"
+RUNS = Path(os.environ.get("PRUNINGLIB_RUNS", ROOT / "runs"))
+
+
+@contextmanager
+def written_whole(path):
+    """Yield a temporary path beside `path`, moved to `path` only if the block succeeds.
+
+    A reader never sees a half-written file, and a failure leaves what was there before.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

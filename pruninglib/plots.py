@@ -1,0 +1,129 @@
+"""One function for each kind of figure: a table in, axes out. They train, read and show nothing.
+
+Weights are vermillion circles, units blue squares, told apart without colour too.
+"""
+
+import numpy as np
+from matplotlib.patches import Rectangle
+
+STYLE = {
+    "weight": {"color": "#D55E00", "marker": "o", "linestyle": "-"},
+    "unit": {"color": "#0072B2", "marker": "s", "linestyle": "--"},
+    "random weight": {"color": "#E69F00", "marker": "^", "linestyle": ":"},
+    "random unit": {"color": "#56B4E9", "marker": "v", "linestyle": ":"},
+}
+GREY = {"color": "0.6", "marker": ".", "linestyle": "-", "linewidth": 0.8, "markersize": 4}
+
+
+def curve(table, x, y, ax, label=None, **style):
+    """Draw the mean of column `y` against column `x`, with a band of one standard deviation.
+
+    The spread is over the rows that share an x, one for each seed.
+    """
+    groups = table.groupby(x)[y]
+    mean, spread = groups.mean(), groups.std(ddof=1).fillna(0)
+    (line,) = ax.plot(mean.index, mean, label=label, **{"markersize": 4, **style})
+    low, high = mean - spread, mean + spread
+    ax.fill_between(mean.index, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+    return ax
+
+
+def methods(table, ax, y="accuracy", x="sparsity"):
+    """Draw one curve for each value of the column `method`."""
+    for method, rows in table.groupby("method", sort=False):
+        curve(rows, x, y, ax, label=method, **STYLE.get(method, {"marker": "d"}))
+    ax.set(xlabel=x, ylabel=y)
+    ax.grid(alpha=0.3)
+    ax.legend()
+    return ax
+
+
+def published(table, ax, label="published"):
+    """Draw the curves of other projects thin and grey, behind ours."""
+    for _, rows in table.groupby(["source", "kind"], sort=False):
+        rows = rows.sort_values("sparsity")
+        ax.plot(rows["sparsity"], rows["accuracy"], label=label, zorder=0, **GREY)
+        label = None
+    return ax
+
+
+def mask_grid(values, mask, ax, title=""):
+    """Draw a small kernel as a grid of numbers; pruned entries are grey."""
+    ax.imshow(mask, cmap="gray", vmin=-2, vmax=1)
+    for row, column in np.ndindex(*values.shape):
+        text, kept = f"{values[row, column]:.1f}", mask[row, column]
+        ax.text(column, row, text, ha="center", va="center", color="k" if kept else "0.35")
+        if not kept:
+            ax.add_patch(
+                Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, hatch="//", ec="0.4")
+            )
+    ax.set(title=title, xticks=[], yticks=[], xlabel="units", ylabel="inputs")
+    return ax
+
+
+def network(kernels, ax, title=""):
+    """Draw a small network: a line for each weight that is not zero, a dot for each unit.
+
+    Units without any incoming weight are hollow. Args: kernels, arrays (inputs, units).
+    """
+    sizes = [kernels[0].shape[0], *(kernel.shape[1] for kernel in kernels)]
+    heights = [np.linspace(1, 0, size + 2)[1:-1] for size in sizes]
+    for layer, kernel in enumerate(kernels):
+        for i, j in zip(*np.nonzero(kernel), strict=True):
+            ax.plot([layer, layer + 1], [heights[layer][i], heights[layer + 1][j]], c="0.7", lw=0.6)
+    for layer, y in enumerate(heights):
+        alive = np.ones(len(y), bool) if layer == 0 else kernels[layer - 1].any(axis=0)
+        colors = np.where(alive, "black", "white")
+        ax.scatter(np.full(len(y), layer), y, s=45, c=colors, edgecolors="0.5", zorder=3)
+    ax.set_title(title)
+    ax.set_axis_off()
+    return ax
+
+
+def histogram(values, ax, title="", **style):
+    """Draw the density of many numbers, such as the weights of a layer or its column norms."""
+    ax.hist(np.ravel(values), bins=60, density=True, histtype="stepfilled", alpha=0.5, **style)
+    ax.set(title=title, yticks=[])
+    return ax
+
+
+def recovery(table, ax):
+    """Draw pruned and retrained accuracy against sparsity, one curve for each training."""
+    style = STYLE[table["method"].iloc[0]]
+    pruned = table[table["stage"] == "pruned"]
+    curve(pruned, "sparsity", "accuracy", ax, "pruned", color="0.3", marker="x", linestyle=":")
+    retrained = table[table["stage"] == "retrained"]
+    shades = iter(np.linspace(1, 0.45, max(1, retrained["iterations"].nunique())))
+    for (iterations, mask), rows in retrained.groupby(["iterations", "mask"], sort=False):
+        label = f"retrained {iterations:.0f} iterations"
+        if mask == "held":
+            curve(rows, "sparsity", "accuracy", ax, label, **style, alpha=next(shades))
+        else:
+            free = {"color": "0.6", "marker": "*", "linestyle": "-."}
+            curve(rows, "sparsity", "accuracy", ax, f"{label}, mask free", **free)
+    ax.set(xlabel="sparsity", ylabel="accuracy")
+    ax.grid(alpha=0.3)
+    ax.legend()
+    return ax
+
+
+def speed_up(table, batch_size, ax):
+    """Draw measured speed-ups at one batch size against sparsity, beside the ratio of MACs.
+
+    Args:
+        table: rows of `timing_sweep`.
+    """
+    looks = {
+        "masked": {"color": "0.5", "marker": "x", "linestyle": ":"},
+        "shrunk": STYLE["unit"],
+        "retrained": {"color": "#009E73", "marker": "D", "linestyle": "-."},
+    }
+    for kind, style in looks.items():
+        curve(
+            table[table["stage"] == kind], "sparsity", f"speed_up_{batch_size}", ax, kind, **style
+        )
+    ratio = table[table["stage"] == "shrunk"].groupby("sparsity")["macs_ratio"].mean()
+    ax.plot(ratio.index, ratio, color="black", linewidth=0.8, label="ratio of MACs")
+    ax.set(xlabel="unit sparsity", ylabel="speed-up", yscale="log", title=f"batch {batch_size:,}")
+    ax.grid(alpha=0.3)
+    return ax

@@ -1,0 +1,105 @@
+"""Put masks on a model, hold them through training and saving, take them off again."""
+
+import numpy as np
+
+from pruninglib.graph import check_names, logits_layers, prunable_layers, rebuild
+from pruninglib.hold import HoldMask
+from pruninglib.masks import check_masks
+
+HELD = (("kernel", "kernel_constraint"), ("bias", "bias_constraint"))
+
+
+def prune(model, masks):
+    """Return a fresh compiled copy of `model` with the masked weights at zero, held there.
+
+    Args:
+        model: a built Sequential or Functional model; it is left untouched.
+        masks: {layer name: 0/1 array}. A unit mask removes a unit's incoming weights and bias.
+
+    The zeros stay through `fit` with any optimizer, and after `save` and `load_model` in a
+    program that imports pruninglib. Masks that the model holds already stay in force: pruning
+    again only removes more. Weights assigned by hand are masked at the next update.
+    """
+    masks = check_masks(masks, prunable_layers(model))
+
+    def put_mask(layer, config):
+        if layer.name in masks:
+            mask = masks[layer.name]
+            config["kernel_constraint"] = _hold(layer.kernel_constraint, mask)
+            if mask.ndim == 1 and layer.use_bias:
+                config["bias_constraint"] = _hold(layer.bias_constraint, mask)
+        return config
+
+    pruned = rebuild(model, put_mask)
+    pruned.set_weights(model.get_weights())
+    _zero_masked(pruned)
+    return pruned
+
+
+def set_masks(pruned, masks):
+    """Exchange, in place, the masks that a pruned model holds, and zero what they remove.
+
+    No new compilation is needed, which saves seconds in a sweep over sparsities. The masks
+    must be for the layers that hold one, and of the same kind (weights or units). Weights
+    that were zero stay zero until `fit` or `set_weights` changes them.
+    """
+    prunable = prunable_layers(pruned)
+    for name, mask in check_masks(masks, prunable).items():
+        constraint = prunable[name].kernel_constraint
+        if not isinstance(constraint, HoldMask) or constraint.mask.shape != mask.shape:
+            raise ValueError(
+                f"Layer {name!r} holds no mask of shape {mask.shape}. Use prune(model, masks)."
+            )
+        constraint.mask.assign(mask.astype(bool))
+        if mask.ndim == 1 and prunable[name].use_bias:
+            prunable[name].bias_constraint.mask.assign(mask.astype(bool))
+    _zero_masked(pruned)
+
+
+def hold(model):
+    """Return a copy of `model` that holds the zeros its kernels have now, wherever from.
+
+    For sparse models that came without masks, from a file or another tool.
+    """
+    kernels = {name: np.asarray(layer.kernel) for name, layer in prunable_layers(model).items()}
+    return prune(model, {name: kernel != 0 for name, kernel in kernels.items()})
+
+
+def strip(pruned):
+    """Return a plain Keras copy: the zeros are there, nothing holds them, no pruninglib needed."""
+
+    def drop_mask(layer, config):
+        for _, constraint in HELD:
+            if isinstance(getattr(layer, constraint, None), HoldMask):
+                config[constraint] = getattr(layer, constraint).then
+        return config
+
+    plain = rebuild(pruned, drop_mask)
+    plain.set_weights(pruned.get_weights())
+    return plain
+
+
+def measure_sparsity(model, layers=None):
+    """Return the share of zeros among the kernels of `layers` (default: all but the logits')."""
+    prunable = prunable_layers(model)
+    if layers is None:
+        logits = logits_layers(model)
+        layers = [name for name in prunable if name not in logits] or list(prunable)
+    check_names(layers, prunable)
+    kernels = [np.asarray(prunable[name].kernel) for name in layers]
+    return 1 - sum(map(np.count_nonzero, kernels)) / sum(kernel.size for kernel in kernels)
+
+
+def _hold(constraint, mask):
+    if isinstance(constraint, HoldMask):
+        return HoldMask(np.logical_and(constraint.mask, mask), constraint.then)
+    return HoldMask(mask, constraint)
+
+
+def _zero_masked(model):
+    for layer in prunable_layers(model).values():
+        for name, constraint in HELD:
+            held = getattr(layer, constraint, None)
+            if isinstance(held, HoldMask):
+                weight = getattr(layer, name)
+                weight.assign(np.where(held.mask, weight, 0))

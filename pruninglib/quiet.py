@@ -1,0 +1,35 @@
+"""Import TensorFlow without the log lines that it prints whatever its log level.
+
+TensorFlow writes times and process numbers to standard error when it is imported, when it
+runs its first operation and when it first compiles one; in a notebook they end up in the
+cells. They are native code's, so only redirecting the file descriptor silences them. Set
+PRUNINGLIB_VERBOSE=1 to see them.
+"""
+
+import os
+import sys
+from contextlib import contextmanager
+
+
+@contextmanager
+def native_stderr_silenced():
+    """Send file descriptor 2 to nowhere inside the block, unless PRUNINGLIB_VERBOSE is set."""
+    if os.environ.get("PRUNINGLIB_VERBOSE"):
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+with native_stderr_silenced():
+    import tensorflow as tf
+
+    tf.function(lambda: tf.constant(1.0) + 1.0, jit_compile=True)()
