@@ -1,0 +1,37 @@
+# make run | test | results | lab | bench, on a fresh machine with Python 3.11 to 3.13
+PYTHON ?= python3
+ENV = .venv
+BIN = $(ENV)/bin
+
+.PHONY: run test results lab bench lint clean
+
+run: $(ENV)/ready  ## all four notebooks on the embedded digits, in runs/quick
+	$(BIN)/python notebooks/run.py quick --jobs 2
+
+test: $(ENV)/ready  ## all tests
+	$(BIN)/ruff format --check . && $(BIN)/ruff check .
+	$(BIN)/python -m pytest
+
+results: $(ENV)/ready  ## rewrite data/results, figures and the notebooks' outputs (an hour or so)
+	$(BIN)/python notebooks/run.py mnist fashion_mnist --publish
+	$(BIN)/python notebooks/run.py learning_rates --only 1 --publish
+	$(BIN)/python notebooks/readme.py
+
+lab: $(ENV)/ready
+	$(BIN)/jupyter lab notebooks
+
+bench: $(ENV)/ready  ## ratios for benchmarks/README.md; run it with nothing else running
+	$(BIN)/python benchmarks/sweep.py
+
+# uv where it can be had, for it is several times faster; else pip
+$(ENV)/ready: requirements.txt constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit(f"Python 3.11 to 3.13 is needed (TensorFlow has no other), found {v[0]}.{v[1]}. Try: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(ENV)
+	$(BIN)/python -m pip install -q uv || echo "uv cannot be had, using pip"
+	if $(BIN)/python -m uv --version >/dev/null 2>&1; \
+	then $(BIN)/python -m uv pip install --python $(BIN)/python -c constraints.txt -r requirements.txt -r requirements-dev.txt -e .; \
+	else $(BIN)/python -m pip install -c constraints.txt -r requirements.txt -r requirements-dev.txt -e .; fi
+	touch $@
+
+clean:
+	rm -rf $(ENV) runs

@@ -99,8 +99,8 @@ def _from_keras(name):
             f"{name} was found neither in the folder PRUNINGLIB_DATA "
             f"({os.environ.get('PRUNINGLIB_DATA', 'not set')}), nor in {DATA}, nor in "
             f"{KERAS_CACHE}, and the download failed: {error}. Three ways out: set "
-            f"PRUNINGLIB_DATA to a folder that holds {name}.npz; copy {name}.npz into {DATA}; or use "
-            'dataset="digits", which needs no file.'
+            f"PRUNINGLIB_DATA to a folder that holds {name}.npz; copy {name}.npz into {DATA}; "
+            'or use dataset="digits", which needs no file.'
         ) from error
     arrays = dict(zip(MD5[name], (*train, *test), strict=True))
     return _checked(name, arrays, KERAS_CACHE)

@@ -24,6 +24,8 @@ def make_masks(model, criterion, sparsity, scope="layer", layers=None):
     scores of `unit_norm` are divided by the root of the fan-in, so that layers compare.
     """
     if isinstance(sparsity, dict):
+        if scope != "layer" or layers is not None:
+            raise ValueError("A dict of sparsities names its layers; it goes with layer scope.")
         scores = layer_scores(model, criterion, "layer", list(sparsity))
         return {name: top_k_mask(scores[name], share) for name, share in sparsity.items()}
     check_sparsity(sparsity)
@@ -32,17 +34,16 @@ def make_masks(model, criterion, sparsity, scope="layer", layers=None):
 
 def mask_levels(scores, sparsities, scope="layer"):
     """Yield a mask set for each sparsity, from one sort of each layer's scores (or of all)."""
-    flat = (
-        [np.concatenate([s.ravel() for s in scores.values()])]
-        if scope == "global"
-        else (scores.values())
-    )
-    ends = np.cumsum([s.size for s in scores.values()])[:-1]
-    for masks in zip(*(top_k_masks(s, sparsities) for s in flat), strict=True):
-        parts = np.split(masks[0], ends) if scope == "global" else masks
-        yield {
-            name: part.reshape(scores[name].shape) for name, part in zip(scores, parts, strict=True)
-        }
+    if scope == "layer":
+        levels = [top_k_masks(values, sparsities) for values in scores.values()]
+        for masks in zip(*levels, strict=True):
+            yield dict(zip(scores, masks, strict=True))
+    else:
+        flat = np.concatenate([values.ravel() for values in scores.values()])
+        ends = np.cumsum([values.size for values in scores.values()])[:-1]
+        for mask in top_k_masks(flat, sparsities):
+            parts = zip(scores.items(), np.split(mask, ends), strict=True)
+            yield {name: part.reshape(values.shape) for (name, values), part in parts}
 
 
 def layer_scores(model, criterion, scope="layer", layers=None):

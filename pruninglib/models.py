@@ -102,7 +102,7 @@ def baseline(
     """Return the dense network trained on a dataset, from the store if it was trained before.
 
     Args:
-        training: learning_rate, decay, optimizer, loss, as in `train`.
+        training: learning_rate, decay, optimizer, loss, as in `compile_training`.
 
     Networks are stored in runs/baselines (or $PRUNINGLIB_RUNS/baselines) under a key made of
     all the arguments, the data and the versions of Keras and TensorFlow. Of two processes that
@@ -131,6 +131,26 @@ def baseline(
         return keras.models.load_model(path)
     except Exception as error:
         raise ValueError(f"The stored network {path} is damaged; delete it.") from error
+
+
+def baselines(
+    dataset, learning_rates, seeds, hidden_units, activation, epochs, batch_size, **training
+):
+    """Return {(learning rate, seed): network}, a `baseline` for each; arguments as there."""
+    return {
+        (rate, seed): baseline(
+            dataset,
+            hidden_units,
+            activation,
+            epochs,
+            batch_size,
+            seed,
+            learning_rate=rate,
+            **training,
+        )
+        for rate in learning_rates
+        for seed in seeds
+    }
 
 
 def logits_loss(name):

@@ -4,13 +4,18 @@ Weights are vermillion circles, units blue squares, told apart without colour to
 """
 
 import numpy as np
-from matplotlib.patches import Rectangle
 
 STYLE = {
     "weight": {"color": "#D55E00", "marker": "o", "linestyle": "-"},
     "unit": {"color": "#0072B2", "marker": "s", "linestyle": "--"},
     "random weight": {"color": "#E69F00", "marker": "^", "linestyle": ":"},
     "random unit": {"color": "#56B4E9", "marker": "v", "linestyle": ":"},
+}
+FREE = {"color": "0.55", "marker": "*", "linestyle": "-."}
+STAGES = {
+    "masked": {"color": "0.5", "marker": "x", "linestyle": ":"},
+    "shrunk": STYLE["unit"],
+    "retrained": {"color": "#009E73", "marker": "D", "linestyle": "-."},
 }
 GREY = {"color": "0.6", "marker": ".", "linestyle": "-", "linewidth": 0.8, "markersize": 4}
 
@@ -49,14 +54,10 @@ def published(table, ax, label="published"):
 
 def mask_grid(values, mask, ax, title=""):
     """Draw a small kernel as a grid of numbers; pruned entries are grey."""
-    ax.imshow(mask, cmap="gray", vmin=-2, vmax=1)
+    ax.imshow(mask, cmap="gray", vmin=-4, vmax=1)
     for row, column in np.ndindex(*values.shape):
-        text, kept = f"{values[row, column]:.1f}", mask[row, column]
-        ax.text(column, row, text, ha="center", va="center", color="k" if kept else "0.35")
-        if not kept:
-            ax.add_patch(
-                Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, hatch="//", ec="0.4")
-            )
+        color = "black" if mask[row, column] else "0.5"
+        ax.text(column, row, f"{values[row, column]:.1f}", ha="center", va="center", color=color)
     ax.set(title=title, xticks=[], yticks=[], xlabel="units", ylabel="inputs")
     return ax
 
@@ -99,8 +100,7 @@ def recovery(table, ax):
         if mask == "held":
             curve(rows, "sparsity", "accuracy", ax, label, **style, alpha=next(shades))
         else:
-            free = {"color": "0.6", "marker": "*", "linestyle": "-."}
-            curve(rows, "sparsity", "accuracy", ax, f"{label}, mask free", **free)
+            curve(rows, "sparsity", "accuracy", ax, f"{label}, mask free", **FREE)
     ax.set(xlabel="sparsity", ylabel="accuracy")
     ax.grid(alpha=0.3)
     ax.legend()
@@ -113,15 +113,9 @@ def speed_up(table, batch_size, ax):
     Args:
         table: rows of `timing_sweep`.
     """
-    looks = {
-        "masked": {"color": "0.5", "marker": "x", "linestyle": ":"},
-        "shrunk": STYLE["unit"],
-        "retrained": {"color": "#009E73", "marker": "D", "linestyle": "-."},
-    }
-    for kind, style in looks.items():
-        curve(
-            table[table["stage"] == kind], "sparsity", f"speed_up_{batch_size}", ax, kind, **style
-        )
+    for stage, style in STAGES.items():
+        rows = table[table["stage"] == stage]
+        curve(rows, "sparsity", f"speed_up_{batch_size}", ax, stage, **style)
     ratio = table[table["stage"] == "shrunk"].groupby("sparsity")["macs_ratio"].mean()
     ax.plot(ratio.index, ratio, color="black", linewidth=0.8, label="ratio of MACs")
     ax.set(xlabel="unit sparsity", ylabel="speed-up", yscale="log", title=f"batch {batch_size:,}")

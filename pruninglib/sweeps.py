@@ -118,12 +118,12 @@ def timing_sweep(
 ):
     """Yield accuracy, size and time of networks without some of their units, timed together.
 
-    For each sparsity three kinds: "masked" (full size, units held at zero), "shrunk" (the same
+    Each sparsity has three stages: "masked" (full size, units held at zero), "shrunk" (the same
     function, smaller) and "retrained" (shrunk, then trained for `iterations`). Arguments are
-    those of `recovery_sweep` and `compare`, whose columns the rows have. Besides: kind,
-    difference (of the shrunk network's outputs from the masked one's: the largest, relative to
-    the largest output), macs_ratio and speed_up_N: the dense network's MACs and milliseconds for a
-    batch of N over this network's.
+    those of `recovery_sweep` and `compare`, whose columns the rows have. They add difference
+    (of the shrunk network's outputs from the masked one's: the largest, relative to the largest
+    output), macs_ratio and speed_up_N: the MACs of the dense network over those of this one, and
+    the same of the milliseconds for a batch of N.
     """
     x, y = dataset.x_train, dataset.y_train
     networks, differences = {("dense", 0.0): model}, {}

@@ -1,0 +1,114 @@
+"""Write the results section of the README from data/results.
+
+python notebooks/readme.py
+"""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from pruninglib import percent, plateau
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "data" / "results"
+BEGIN, END = "<!-- results: written by notebooks/readme.py -->\n", "<!-- end of results -->\n"
+NAMES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
+SHOWN = (0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99)
+
+
+def results():
+    """Return the results section as Markdown."""
+    sections = [accuracy_table(name) + timing_table(name) for name in NAMES]
+    return "\n".join([*sections, running_times()])
+
+
+def accuracy_table(name):
+    """Return the accuracies of one dataset, pruned and retrained, as Markdown."""
+    sweep = pd.read_csv(RESULTS / name / "1_prune_sweep.csv")
+    weights = pd.read_csv(RESULTS / name / "2_weight_prune_recovery.csv")
+    units = pd.read_csv(RESULTS / name / "3_unit_prune_recovery.csv")
+    last = units["iterations"].max()
+    counts = {"w": int(weights["iterations"].max()), "u": int(last)}
+    columns = {
+        "weights pruned": weights[weights["stage"] == "pruned"],
+        f"retrained {counts['w']}, mask held": weights[weights["mask"] == "held"],
+        f"retrained {counts['w']}, mask free": weights[weights["mask"] == "free"],
+        "units pruned": units[units["stage"] == "pruned"],
+        f"retrained {counts['u']}": units[units["iterations"] == last],
+    }
+    lines = [f"### {NAMES[name]}, accuracy on the test set", ""]
+    lines += ["| sparsity | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
+    for sparsity in SHOWN:
+        rows = [table[table["sparsity"] == sparsity]["accuracy"] for table in columns.values()]
+        lines.append(f"| {sparsity:.0%} | " + " | ".join(percent(row) for row in rows) + " |")
+    limits = plateau(sweep).groupby("method", sort=False)["sparsity"].agg(["mean", "min", "max"])
+    free = columns[f"retrained {counts['w']}, mask free"]
+    regrown = percent(free[free["sparsity"] == 0.99]["measured_sparsity"])
+    limit_texts = [
+        f"{method} {row['mean']:.0%} ({row['min']:.0%} to {row['max']:.0%})"
+        for method, row in limits.iterrows()
+    ]
+    lines += [
+        "",
+        f"{sweep['seed'].nunique()} seeds, mean ± standard deviation, last iteration; sparsity 0 "
+        "is the control with the same extra training. Largest sparsity within 1 point of the dense "
+        f"network, without retraining: {', '.join(limit_texts)}. With the mask free, a network "
+        f"pruned to 99 % ends at a sparsity of {regrown}.",
+        "",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def timing_table(name):
+    """Return the speed-ups of the shrunk networks of one dataset as Markdown."""
+    table = pd.read_csv(RESULTS / name / "4_shrunk_network_timing.csv")
+    sizes = [int(c.removeprefix("speed_up_")) for c in table if c.startswith("speed_up_")]
+    lines = [f"### {NAMES[name]}, units removed, retrained and shrunk", ""]
+    heads = ["units removed", "accuracy", "parameters", "fewer MACs", "file", "file, gzip"]
+    heads += [f"faster, batch {size:,}" for size in sizes]
+    lines += ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for sparsity in SHOWN:
+        rows = table[(table["stage"] == "retrained") & (table["sparsity"] == sparsity)]
+        values = [
+            f"{sparsity:.0%}",
+            percent(rows["accuracy"]),
+            f"{rows['parameters'].mean():,.0f}",
+            f"{rows['macs_ratio'].mean():.1f}x",
+            f"{rows['file_bytes'].mean() / 1e3:,.0f} kB",
+            f"{rows['gzip_bytes'].mean() / 1e3:,.0f} kB",
+            *(speed(rows[f"speed_up_{size}"]) for size in sizes),
+        ]
+        lines.append("| " + " | ".join(values) + " |")
+    masked = table[table["stage"] == "masked"]
+    still = ", ".join(f"{masked[f'speed_up_{s}'].median():.2f}x at batch {s:,}" for s in sizes)
+    lines += [
+        "",
+        "Speed-up over the dense network, both as compiled graphs, interleaved; mean ± standard "
+        "deviation over the seeds of the ratio of medians. The masked network that is not shrunk: "
+        f"{still} (median over the sparsities). Largest relative difference between the outputs of "
+        f"masked and shrunk networks: {table['difference'].max():.0e}.",
+        "",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def speed(ratios):
+    spread = f" ± {ratios.std():.1f}" if len(ratios) > 1 else ""
+    return f"{ratios.mean():.1f}x{spread}"
+
+
+def running_times():
+    """Return how long each notebook took, as Markdown."""
+    lines = ["### Running times", ""]
+    for name in NAMES:
+        runs = sorted((RESULTS / name).glob("[1-9]*.json"))
+        times = [f"{r.stem} {json.loads(r.read_text())['seconds']} s" for r in runs]
+        lines.append(f"* {NAMES[name]}, dense networks stored before: {', '.join(times)}.")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    readme = ROOT / "README.md"
+    before, rest = readme.read_text().split(BEGIN)
+    readme.write_text(before + BEGIN + results() + rest[rest.index(END) :])

@@ -1,0 +1,129 @@
+"""Execute the notebooks with a profile, and publish their results.
+
+    python notebooks/run.py quick                         run, leave everything in runs/quick
+    python notebooks/run.py mnist fashion_mnist --publish run what changed, copy the results to
+                                                          data/results, figures and notebooks
+
+Each notebook runs in a papermill process of its own. A published notebook is skipped as long as
+its code, its parameters and the library's code are what they were (comments do not count).
+"""
+
+import argparse
+import ast
+import base64
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from time import perf_counter
+
+import nbformat
+import yaml
+
+NOTEBOOKS = Path(__file__).resolve().parent
+PROFILES = NOTEBOOKS / "profiles"
+ROOT = NOTEBOOKS.parent
+RUNS = Path(os.environ.get("PRUNINGLIB_RUNS", ROOT / "runs"))
+RESULTS = ROOT / "data" / "results"
+DEFAULT_PROFILE = "mnist"
+STRIPPED = "metadata.papermill cell.metadata.papermill cell.metadata.execution metadata.widgets"
+
+
+def defaults(notebook):
+    """Return {parameter: default} of a notebook's cell tagged "parameters"."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    (cell,) = [c for c in cells if "parameters" in c.metadata.get("tags", [])]
+    lines = ast.parse(cell.source).body
+    return {line.target.id: ast.literal_eval(line.value) for line in lines}
+
+
+def parameters(notebook, profile):
+    """Return what a profile changes in a notebook; refuse names that no notebook has."""
+    wanted = yaml.safe_load((PROFILES / f"{profile}.yaml").read_text())
+    known = {name for path in NOTEBOOKS.glob("[1-9]*.ipynb") for name in defaults(path)}
+    if unknown := set(wanted) - known:
+        sys.exit(f"Profile {profile}: no notebook has a parameter {', '.join(sorted(unknown))}.")
+    own = defaults(notebook)
+    return {name: v for name, v in wanted.items() if name in own and own[name] != v}
+
+
+def key(notebook, changed):
+    """Return a hash of the code of the notebook and the library, without comments."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    sources = [cell.source for cell in cells if cell.cell_type == "code"]
+    sources += [path.read_text() for path in sorted((ROOT / "pruninglib").glob("*.py"))]
+    trees = [ast.dump(ast.parse(source)) for source in sources]
+    return hashlib.sha256(json.dumps([trees, changed], sort_keys=True).encode()).hexdigest()
+
+
+def execute(notebook, changed, folder):
+    """Run one notebook into a folder, return the seconds it took; exit if it fails."""
+    folder.mkdir(parents=True, exist_ok=True)
+    output = folder / notebook.name
+    values = base64.b64encode(json.dumps(changed).encode()).decode()
+    command = [sys.executable, "-m", "papermill", str(notebook), str(output), "-b", values]
+    start = perf_counter()
+    done = subprocess.run([*command, "--no-progress-bar"], capture_output=True, text=True)
+    if done.returncode:
+        print(done.stderr, file=sys.stderr)
+        raise SystemExit(f"{notebook.name} failed; the cell and its error are in {output}.")
+    seconds = round(perf_counter() - start)
+    print(f"{notebook.stem}: {seconds} s", flush=True)
+    return seconds
+
+
+def publish(notebook, profile, folder, run):
+    """Copy tables and figures where they are committed; the default run is the notebook itself."""
+    for ending, target in (("csv", RESULTS / profile), ("png", ROOT / "figures" / profile)):
+        target.mkdir(parents=True, exist_ok=True)
+        for path in folder.glob(f"{notebook.stem}*.{ending}"):
+            shutil.copy(path, target / path.name)
+    if profile == DEFAULT_PROFILE:
+        executed = folder / notebook.name
+        options = ["--keep-output", "--keep-count", "--extra-keys", STRIPPED]
+        subprocess.run([sys.executable, "-m", "nbstripout", *options, executed], check=True)
+        shutil.copy(executed, notebook)
+    (RESULTS / profile / f"{notebook.stem}.json").write_text(json.dumps(run, indent=1) + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("profiles", nargs="+", help="names of files in notebooks/profiles")
+    parser.add_argument("--only", help="run the notebooks whose name begins so, for example 1")
+    parser.add_argument("--jobs", type=int, default=1, help="notebooks to run at a time")
+    parser.add_argument("--publish", action="store_true", help="commit-ready results; skip if done")
+    options = parser.parse_args()
+    notebooks = sorted(NOTEBOOKS.glob(f"{options.only or '[1-9]'}*.ipynb"))
+    for profile in options.profiles:
+        run_profile(profile, notebooks, options.jobs, options.publish)
+
+
+def run_profile(profile, notebooks, jobs, publishing):
+    folder = RUNS / profile
+
+    def run(notebook):
+        changed = parameters(notebook, profile)
+        done = RESULTS / profile / f"{notebook.stem}.json"
+        code = key(notebook, changed)
+        if publishing and done.exists() and json.loads(done.read_text())["key"] == code:
+            print(f"{notebook.stem}: nothing changed since the published run")
+            return
+        seconds = execute(notebook, changed, folder)
+        if publishing:
+            publish(notebook, profile, folder, {"key": code, "seconds": seconds})
+
+    # A timing shares the machine with nothing else
+    timings = [notebook for notebook in notebooks if "timing" in notebook.name]
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(run, [notebook for notebook in notebooks if notebook not in timings]))
+    for notebook in timings:
+        run(notebook)
+    print(f"Notebooks, tables and figures of profile {profile}: {folder}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Small networks and data that the tests share. Nothing here touches the real runs folder."""
+
+import os
+import shutil
+import tempfile
+
+STORE = tempfile.mkdtemp(prefix="pruninglib-runs-")
+os.environ["PRUNINGLIB_RUNS"] = STORE  # before pruninglib is imported, which reads it once
+
+import keras  # noqa: E402
+import matplotlib  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+import pruninglib as pl  # noqa: E402
+
+matplotlib.use("Agg")
+
+
+def pytest_sessionfinish():
+    shutil.rmtree(STORE, ignore_errors=True)
+
+
+def dense(units, activation="relu", bias=True, name=None, **settings):
+    """A Dense layer whose bias does not start at zero, so that forgetting it shows."""
+    return keras.layers.Dense(
+        units, activation, use_bias=bias, bias_initializer="random_normal", name=name, **settings
+    )
+
+
+def unbuilt():
+    return keras.Sequential([dense(3), dense(2)], name="unbuilt")
+
+
+def subclassed():
+    class Subclassed(keras.Model):
+        def __init__(self):
+            super().__init__(name="subclassed")
+            self.dense = dense(2)
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+    model = Subclassed()
+    model(np.zeros((1, 3), np.float32))
+    return model
+
+
+def without_kernels():
+    return keras.Sequential([keras.Input((4,)), keras.layers.ReLU()], name="without_kernels")
+
+
+def with_weight(value):
+    model = pl.make_mlp(4, (6, 5), 3)
+    kernel = model.get_layer("hidden_2").kernel
+    kernel.assign(np.full(kernel.shape, value))
+    return model
+
+
+def with_moving_average():
+    model = pl.make_mlp(4, (6, 5), 3)
+    model.compile(keras.optimizers.SGD(use_ema=True), "mse")
+    return model
+
+
+# What no function of the library accepts: (how to make the model, error, part of its message)
+BAD_MODELS = {
+    "never built": (unbuilt, ValueError, r"'unbuilt' was never built.*call model\.build"),
+    "subclassed": (subclassed, ValueError, "'subclassed' is subclassed.*Sequential or Functional"),
+    "no kernels": (without_kernels, ValueError, "'without_kernels' has no layer.*found ReLU"),
+    "NaN": (lambda: with_weight(np.nan), ValueError, "hidden_2/kernel .*NaN or inf.*Train again"),
+    "infinite": (lambda: with_weight(np.inf), ValueError, "hidden_2/kernel .*NaN or infinite"),
+    "no model": (lambda: "mlp", TypeError, "Expected a Keras model, got str"),
+}
+
+
+@pytest.fixture(params=BAD_MODELS)
+def bad_model(request):
+    """(model, error, match) for each kind of model that is refused."""
+    make, error, match = BAD_MODELS[request.param]
+    return make(), error, match
+
+
+@pytest.fixture
+def mlp():
+    """Untrained 4-6-5-3 network without biases, not compiled."""
+    return pl.make_mlp(4, (6, 5), 3)
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """120 + 24 + 36 points in four dimensions, three classes that a network can learn."""
+    x = np.random.default_rng(0).random((180, 4), np.float32)
+    y = x[:, :3].argmax(axis=1)
+    return pl.Dataset("tiny", x[:120], y[:120], x[120:144], y[120:144], x[144:], y[144:])
+
+
+@pytest.fixture(scope="session")
+def trained(tiny):
+    """4-16-12-3 network without biases that learned `tiny`; to be left as it is."""
+    model = pl.make_mlp(4, (16, 12), 3)
+    return pl.train(model, tiny.x_train, tiny.y_train, 200, batch_size=40, learning_rate=0.02)

@@ -1,0 +1,69 @@
+"""Accuracy and loss of known outputs; every column of the table against its own function."""
+
+import keras
+import numpy as np
+import pytest
+
+from pruninglib import (
+    compare,
+    count_macs,
+    count_parameters,
+    eager,
+    evaluate,
+    file_bytes,
+    make_masks,
+    prune,
+    unit_norm,
+)
+
+LOGITS = np.array([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0], [0.0, 0.5], [1.0, 0.0]], np.float32)
+LABELS = np.array([0, 0, 0, 1, 1])
+LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def known(positions):
+    """A network that looks its outputs up."""
+    return LOGITS[positions]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5, 100])
+def test_accuracy_and_loss_do_not_depend_on_the_batches(batch_size):
+    margins = np.array([2, -1, 3, 0.5, -1])
+    result = evaluate(known, np.arange(5), LABELS, LOSS, batch_size)
+    assert result["accuracy"] == 0.6
+    assert result["loss"] == pytest.approx(np.log1p(np.exp(-margins)).mean(), rel=1e-5)
+
+
+def test_loss_may_be_a_name():
+    probabilities = np.array([[0.25, 0.75], [0.5, 0.5]], np.float32)
+    run, labels = (lambda x: probabilities[x]), np.array([1, 0])
+    result = evaluate(run, np.arange(2), labels, "sparse_categorical_crossentropy")
+    assert result["loss"] == pytest.approx(-(np.log(0.75) + np.log(0.5)) / 2, rel=1e-5)
+
+
+def test_agrees_with_keras(trained, tiny):
+    loss, accuracy = trained.evaluate(tiny.x_test, tiny.y_test, verbose=0)
+    result = evaluate(eager(trained), tiny.x_test, tiny.y_test, trained.loss)
+    assert result == pytest.approx({"accuracy": accuracy, "loss": loss}, rel=1e-5)
+
+
+def test_table_has_one_row_a_network_with_all_that_it_costs(trained, tiny):
+    models = {"dense": trained, "half": prune(trained, make_masks(trained, unit_norm, 0.5))}
+    table = compare(models, tiny, batch_sizes=(1, 8), repeats=2)
+    measured = ["label", "accuracy", "loss", "parameters", "nonzero", "macs"]
+    measured += ["file_bytes", "gzip_bytes"]
+    times = ["ms_1", "ms_1_q1", "ms_1_q3", "ms_8", "ms_8_q1", "ms_8_q3"]
+    assert list(table.columns) == measured + times
+    assert list(table["label"]) == list(models)
+    for row, model in zip(table.to_dict("records"), models.values(), strict=True):
+        expected = evaluate(eager(model), tiny.x_test, tiny.y_test, model.loss)
+        assert row["accuracy"] == expected["accuracy"]
+        assert row["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+        assert row["parameters"] == count_parameters(model) == 64 + 192 + 36
+        assert row["nonzero"] == count_parameters(model, nonzero=True)
+        assert row["macs"] == count_macs(model)
+        assert row["file_bytes"] == file_bytes(model)
+        assert 0 < row["gzip_bytes"] < row["file_bytes"]
+        for size in (1, 8):
+            assert 0 < row[f"ms_{size}_q1"] <= row[f"ms_{size}"] <= row[f"ms_{size}_q3"]
+    assert table["nonzero"].tolist() == [292, 32 + 96 + 36]

@@ -1,0 +1,119 @@
+"""All ways to run a network agree; costs against counts by hand."""
+
+import gzip
+
+import keras
+import numpy as np
+import pytest
+from conftest import dense
+from keras import layers
+from numpy.testing import assert_allclose
+
+from pruninglib import (
+    compiled,
+    count_macs,
+    count_parameters,
+    eager,
+    file_bytes,
+    magnitude,
+    make_masks,
+    make_mlp,
+    prune,
+)
+
+X = np.random.default_rng(0).random((5, 4), np.float32)
+
+
+@pytest.mark.parametrize("way", [eager, compiled])
+def test_runs_as_keras_predicts_at_any_batch_size(way, mlp):
+    expected = mlp.predict(X, verbose=0)
+    run = way(mlp)
+    for size in (1, 2, 5):
+        found = run(X[:size])
+        assert isinstance(found, np.ndarray)
+        assert_allclose(found, expected[:size], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("way", [eager, compiled])
+def test_runs_on_any_float_array(way, mlp):
+    assert_allclose(way(mlp)(X.astype(np.float64)), mlp(X), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("way", [eager, compiled])
+def test_weights_are_read_at_each_call(way, mlp):
+    run = way(mlp)
+    assert run(X).any()
+    mlp.get_layer("logits").kernel.assign(np.zeros((5, 3)))
+    assert not run(X).any()
+
+
+@pytest.mark.parametrize("way", [eager, compiled])
+def test_dropout_is_off(way):
+    model = keras.Sequential([keras.Input((4,)), layers.Dropout(0.5)])
+    assert_allclose(way(model)(X), X)
+
+
+def test_macs_of_dense_layers(mlp):
+    assert count_macs(mlp) == 4 * 6 + 6 * 5 + 5 * 3
+
+
+def test_macs_of_convolutions_count_every_position():
+    parts = [layers.Conv2D(4, 3, strides=2, name="conv"), layers.Flatten(), dense(5, name="out")]
+    model = keras.Sequential([keras.Input((9, 9, 2)), *parts])
+    assert count_macs(model) == (4 * 4) * (3 * 3 * 2) * 4 + (4 * 4 * 4) * 5
+    mask = np.ones((3, 3, 2, 4))
+    mask[0] = 0
+    pruned = prune(model, {"conv": mask})
+    assert count_macs(pruned, nonzero=True) == (4 * 4) * (2 * 3 * 2) * 4 + (4 * 4 * 4) * 5
+    assert count_macs(pruned) == count_macs(model)
+
+
+def test_nonzero_counts_what_the_masks_left(mlp):
+    pruned = prune(mlp, {"hidden_1": np.arange(24).reshape(4, 6) < 7})
+    assert count_macs(pruned, nonzero=True) == count_parameters(pruned, nonzero=True) == 7 + 30 + 15
+    assert count_parameters(pruned) == 24 + 30 + 15
+
+
+def test_parameters_include_biases_and_frozen_layers():
+    model = keras.Sequential([keras.Input((4,)), dense(6, name="a"), dense(3)])
+    assert count_parameters(model) == 4 * 6 + 6 + 6 * 3 + 3
+    model.get_layer("a").trainable = False
+    assert count_parameters(model) == 4 * 6 + 6 + 6 * 3 + 3
+
+
+@pytest.mark.parametrize("function", [count_macs, eager, compiled])
+def test_the_model_is_left_as_it_was(function, trained):
+    before = trained.get_weights(), trained.optimizer
+    function(trained)
+    assert trained.optimizer is before[1]
+    for one, other in zip(before[0], trained.get_weights(), strict=True):
+        assert_allclose(one, other)
+
+
+def test_bytes_are_those_of_the_file_without_an_optimizer(trained, tmp_path):
+    bare = make_mlp(4, (16, 12), 3)
+    bare.set_weights(trained.get_weights())
+    bare.save(tmp_path / "bare.keras")
+    assert file_bytes(trained) == (tmp_path / "bare.keras").stat().st_size
+    trained.save(tmp_path / "trained.keras")
+    assert file_bytes(trained) < (tmp_path / "trained.keras").stat().st_size
+    packed = len(gzip.compress((tmp_path / "bare.keras").read_bytes(), compresslevel=6))
+    assert abs(file_bytes(trained, compress=True) - packed) < 50  # the date in it
+
+
+def test_only_compressed_bytes_shrink_with_a_mask():
+    model = make_mlp(64, (256,), 10)
+    pruned = prune(model, make_masks(model, magnitude, 0.9))
+    assert file_bytes(pruned) >= file_bytes(model)
+    assert file_bytes(pruned, compress=True) < 0.5 * file_bytes(model, compress=True)
+
+
+def test_bytes_of_a_model_built_by_a_call():
+    model = keras.Sequential([dense(3), dense(2)])
+    model(X)
+    assert file_bytes(model) > 4 * count_parameters(model)
+
+
+def test_macs_of_a_model_never_built_are_refused():
+    with pytest.raises(ValueError, match=r"'raw' was never built.*model\.build"):
+        count_macs(keras.Sequential([dense(3)], name="raw"))

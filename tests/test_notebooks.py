@@ -1,0 +1,201 @@
+"""The notebooks run with the quick profile, say the same twice, and are clean as committed."""
+
+import ast
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[1-9]*.ipynb"))
+PROFILES = sorted((ROOT / "notebooks" / "profiles").glob("*.yaml"))
+REQUIRED = {
+    *("dataset", "hidden_units", "activation", "sparsities", "epochs", "batch_size", "optimizer"),
+    *("learning_rates", "loss", "scope", "seeds", "results"),
+}
+
+spec = importlib.util.spec_from_file_location("run", ROOT / "notebooks" / "run.py")
+run = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(run)
+
+
+def cells(path, kind="code"):
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == kind]
+
+
+def parameter_lines(path):
+    (cell,) = [c for c in cells(path) if "parameters" in c.metadata.get("tags", [])]
+    return cell.source.splitlines()
+
+
+def text(cell):
+    return "".join(output.get("text", "") for output in cell.outputs)
+
+
+def papermill(*arguments, folder):
+    command = [sys.executable, "-m", "papermill", *map(str, arguments), "--no-progress-bar"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def test_there_are_four_notebooks():
+    assert len(NOTEBOOKS) == 4
+
+
+@pytest.fixture(scope="session")
+def executed(tmp_path_factory):
+    """The folder of the four notebooks, executed with the quick profile as `make run` does."""
+    folder = tmp_path_factory.mktemp("notebooks")
+    command = [sys.executable, ROOT / "notebooks" / "run.py", "quick", "--jobs", "2"]
+    environment = {**os.environ, "PRUNINGLIB_RUNS": str(folder)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert str(folder / "quick") in done.stdout
+    return folder
+
+
+def test_a_run_leaves_notebooks_tables_and_figures(executed):
+    for path in NOTEBOOKS:
+        for pattern in (f"{path.stem}.ipynb", f"{path.stem}*.csv", f"{path.stem}*.png"):
+            assert list((executed / "quick").glob(pattern)), pattern
+
+
+def test_executed_notebooks_have_no_errors_and_no_standard_error(executed):
+    for path in NOTEBOOKS:
+        for cell in cells(executed / "quick" / path.name):
+            for output in cell.outputs:
+                assert output.output_type != "error"
+                assert output.get("name") != "stderr", output.text
+
+
+def test_a_second_execution_computes_the_same(executed):
+    """Strict nbval; only the cells that print times are tagged to be left out."""
+
+    def compare(path):
+        command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-q"]
+        options = ["--nbval-cell-timeout=300", "-p", "no:cacheprovider", "-W", "default"]
+        environment = {**os.environ, "PRUNINGLIB_RUNS": str(executed)}
+        return subprocess.run(
+            [*command, *options, str(executed / "quick" / path.name)],
+            **{"env": environment, "cwd": executed, "capture_output": True, "text": True},
+        )
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in pool.map(compare, NOTEBOOKS):
+            assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+
+
+def test_checked_cells_say_the_same_in_every_profile(executed):
+    for path in NOTEBOOKS:
+        pairs = zip(
+            cells(path),
+            [
+                c
+                for c in cells(executed / "quick" / path.name)
+                if "injected-parameters" not in c.metadata.get("tags", [])
+            ],
+            strict=True,
+        )
+        checked = [
+            pair for pair in pairs if "nbval-check-output" in pair[0].metadata.get("tags", [])
+        ]
+        assert checked, path
+        for committed, quick in checked:
+            assert text(committed) == text(quick)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+class TestStructure:
+    def test_begins_with_title_and_question(self, path):
+        first = nbformat.read(path, as_version=4).cells[0]
+        assert re.match(r"# \d\. .+\n\n\*\*.+\?\*\*", first.source)
+
+    def test_ends_with_what_we_saw_and_exercises(self, path):
+        texts = [cell.source for cell in cells(path, "markdown")]
+        assert any(text.startswith("## What we saw") for text in texts)
+        assert texts[-1].startswith("## Exercises")
+
+    def test_has_at_most_fifteen_code_cells_with_prose_between(self, path):
+        assert len(cells(path)) <= 15
+        kinds = [cell.cell_type for cell in nbformat.read(path, as_version=4).cells]
+        assert "code code code" not in " ".join(kinds)
+
+    def test_parameters_are_independent_literals_with_help(self, path):
+        lines = parameter_lines(path)
+        assert set(run.defaults(path)) >= REQUIRED | (
+            {"iterations"} if path.stem[0] > "1" else set()
+        )
+        for line in lines:
+            assert re.fullmatch(r"\w+: (str|int|float|list) = [^=]+  # [^=]+", line), line
+            statement = ast.parse(line).body[0]
+            value = ast.literal_eval(statement.value)
+            assert type(value).__name__ == statement.annotation.id
+
+    def test_papermill_lists_every_parameter_with_its_help(self, path, tmp_path):
+        listed = papermill("--help-notebook", path, folder=tmp_path).stdout
+        for name, value in run.defaults(path).items():
+            assert re.search(rf"{name}: \w+ \(default {re.escape(json.dumps(value))}\)", listed), (
+                name
+            )
+
+    def test_committed_outputs_are_whole_and_clean(self, path):
+        code = cells(path)
+        assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+        for output in (output for cell in code for output in cell.outputs):
+            assert output.output_type != "error"
+            assert output.get("name") != "stderr"
+            assert len(output.get("data", {}).get("image/png", "")) * 3 / 4 < 150_000
+        assert path.stat().st_size < 1_000_000
+        assert not re.search(r"/(home|root|work|tmp|Users|content)/", path.read_text())
+        assert "papermill" not in nbformat.read(path, as_version=4).metadata
+
+    def test_needs_no_other_notebook_and_copies_no_function(self, path):
+        for cell in cells(path):
+            assert "%run" not in cell.source
+            assert (
+                sum(isinstance(node, ast.FunctionDef) for node in ast.parse(cell.source).body) < 2
+            )
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
+def test_profiles_hold_known_parameters_of_the_right_type(path):
+    known = {
+        name: value for notebook in NOTEBOOKS for name, value in run.defaults(notebook).items()
+    }
+    for name, value in yaml.safe_load(path.read_text()).items():
+        assert type(value) is type(known[name]), name
+
+
+def test_parameters_of_one_name_have_one_default_and_one_help():
+    lines = {line for path in NOTEBOOKS for line in parameter_lines(path)}
+    names = [line.split(":")[0] for line in lines]
+    assert {name for name in names if names.count(name) > 1} <= {"iterations"}
+
+
+def test_the_mnist_profile_is_the_default():
+    assert not any(run.parameters(path, "mnist") for path in NOTEBOOKS)
+
+
+def test_a_profile_with_an_unknown_parameter_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "PROFILES", tmp_path)
+    (tmp_path / "typo.yaml").write_text("epoch: 3\n")
+    with pytest.raises(SystemExit, match="no notebook has a parameter epoch"):
+        run.parameters(NOTEBOOKS[0], "typo")
+
+
+def test_published_runs_are_skipped_until_code_changes(tmp_path):
+    notebook = NOTEBOOKS[0]
+    assert run.key(notebook, {}) == run.key(notebook, {})
+    assert run.key(notebook, {}) != run.key(notebook, {"epochs": 3})
+    changed = nbformat.read(notebook, as_version=4)
+    changed.cells[-2].source += "\n"
+    changed.cells[2].source = "epochs: int = 11  # more"
+    nbformat.write(changed, tmp_path / notebook.name)
+    assert run.key(notebook, {}) != run.key(tmp_path / notebook.name, {})

@@ -1,0 +1,155 @@
+"""What is drawn is what the table says; the axes come back."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from numpy.testing import assert_allclose
+
+from pruninglib import plots
+
+
+@pytest.fixture
+def ax():
+    figure, ax = plt.subplots()
+    yield ax
+    figure.canvas.draw()  # nothing is drawn that cannot be
+    plt.close(figure)
+
+
+def lines(ax):
+    return {line.get_label(): line.get_xydata().tolist() for line in ax.get_lines()}
+
+
+def legend(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+SWEEP = pd.DataFrame(
+    {
+        "method": ["weight"] * 4 + ["unit"] * 2,
+        "sparsity": [0.0, 0.0, 0.5, 0.5, 0.0, 0.5],
+        "accuracy": [0.9, 0.7, 0.6, 0.4, 0.8, 0.2],
+    }
+)
+
+
+def test_curve_is_the_mean_with_a_band_of_one_standard_deviation(ax):
+    rows = SWEEP[SWEEP["method"] == "weight"]
+    assert plots.curve(rows, "sparsity", "accuracy", ax, label="ours") is ax
+    assert_allclose(lines(ax)["ours"], [[0, 0.8], [0.5, 0.5]])
+    band = ax.collections[0].get_paths()[0].vertices[:, 1]
+    assert_allclose([band.min(), band.max()], [0.5 - 0.2**0.5 / 10**0.5, 0.8 + 0.02**0.5])
+
+
+def test_curve_of_one_seed_has_no_band(ax):
+    plots.curve(SWEEP[SWEEP["method"] == "unit"], "sparsity", "accuracy", ax)
+    band = ax.collections[0].get_paths()[0].vertices
+    assert_allclose(sorted(set(band[:, 1])), [0.2, 0.8])
+
+
+def test_one_curve_a_method_told_apart_without_colour(ax):
+    assert plots.methods(SWEEP, ax) is ax
+    assert legend(ax) == ["weight", "unit"] == list(lines(ax))
+    looks = {(line.get_marker(), line.get_linestyle()) for line in ax.get_lines()}
+    assert len(looks) == 2
+    assert ax.get_xlabel() == "sparsity" and ax.get_ylabel() == "accuracy"
+
+
+def test_methods_of_any_name_are_drawn(ax):
+    plots.methods(SWEEP.assign(method="my own"), ax)
+    assert legend(ax) == ["my own"]
+
+
+def test_styles_are_all_different():
+    for key in ("color", "marker", "linestyle"):
+        found = [style[key] for style in plots.STYLE.values()]
+        assert key == "linestyle" or len(set(found)) == len(found)
+    assert plots.STYLE["weight"]["linestyle"] != plots.STYLE["unit"]["linestyle"]
+
+
+def test_published_curves_are_behind_and_named_once(ax):
+    table = pd.DataFrame(
+        {
+            "source": ["A", "A", "B", "B"],
+            "kind": "weight",
+            "sparsity": [0.5, 0.0, 0.0, 0.5],
+            "accuracy": [0.4, 0.9, 0.8, 0.3],
+        }
+    )
+    plots.curve(SWEEP, "sparsity", "accuracy", ax, label="ours")
+    assert plots.published(table, ax, "theirs") is ax
+    ours, first, second = ax.get_lines()
+    assert first.get_xydata().tolist() == [[0, 0.9], [0.5, 0.4]]
+    assert second.get_xydata().tolist() == [[0, 0.8], [0.5, 0.3]]
+    assert max(first.get_zorder(), second.get_zorder()) < ours.get_zorder()
+    assert ax.get_legend_handles_labels()[1] == ["ours", "theirs"]
+
+
+def test_grid_shows_every_number_and_marks_the_pruned_ones(ax):
+    values, mask = np.array([[1.25, -2.0], [0.5, 3.0]]), np.array([[1, 0], [1, 1]])
+    assert plots.mask_grid(values, mask, ax, "pruned") is ax
+    assert [text.get_text() for text in ax.texts] == ["1.2", "-2.0", "0.5", "3.0"]
+    assert [text.get_position() for text in ax.texts] == [(0, 0), (1, 0), (0, 1), (1, 1)]
+    assert [patch.get_xy() for patch in ax.patches] == [(0.5, -0.5)]
+    assert ax.get_title() == "pruned"
+
+
+def test_network_has_a_line_a_weight_and_hollow_dots_for_units_without_inputs(ax):
+    kernels = [np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 0.0]]), np.array([[1.0], [1.0]])]
+    assert plots.network(kernels, ax) is ax
+    assert len(ax.get_lines()) == 4
+    inputs, units, outputs = ax.collections
+    assert [len(dots.get_offsets()) for dots in (inputs, units, outputs)] == [3, 2, 1]
+    assert units.get_facecolors()[:, :3].tolist() == [[0, 0, 0], [1, 1, 1]]
+    first, second = (line.get_xydata().tolist() for line in ax.get_lines()[:2])
+    assert first[1] == second[1] == units.get_offsets()[0].tolist()
+
+
+def test_histogram_has_area_one(ax):
+    assert plots.histogram(np.random.default_rng(0).normal(size=(30, 4)), ax, "hidden_1") is ax
+    (outline,) = ax.patches
+    x, y = outline.get_xy().T
+    assert abs(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])) / 2 == pytest.approx(1)
+    assert ax.get_title() == "hidden_1"
+
+
+def test_recovery_has_a_curve_for_each_training(ax):
+    rows = [("pruned", None, None, 0.2)]
+    rows += [("retrained", n, mask, 0.5) for n in (500, 1000) for mask in ("held", "free")]
+    table = pd.DataFrame(rows, columns=["stage", "iterations", "mask", "accuracy"])
+    table = table.assign(method="unit", sparsity=0.9)
+    assert plots.recovery(table, ax) is ax
+    assert legend(ax) == [
+        "pruned",
+        "retrained 500 iterations",
+        "retrained 500 iterations, mask free",
+        "retrained 1000 iterations",
+        "retrained 1000 iterations, mask free",
+    ]
+    assert lines(ax)["pruned"] == [[0.9, 0.2]]
+
+
+def test_speed_up_of_each_kind_beside_the_ratio_of_macs(ax):
+    table = pd.DataFrame(
+        {
+            "stage": ["dense", "masked", "shrunk", "retrained"],
+            "sparsity": [0, 0.9, 0.9, 0.9],
+            "speed_up_64": [1, 1.1, 8, 9],
+            "macs_ratio": [1, 1, 20, 20],
+        }
+    )
+    assert plots.speed_up(table, 64, ax) is ax
+    assert lines(ax) == {
+        "masked": [[0.9, 1.1]],
+        "shrunk": [[0.9, 8]],
+        "retrained": [[0.9, 9]],
+        "ratio of MACs": [[0.9, 20]],
+    }
+    assert ax.get_title() == "batch 64" and ax.get_yscale() == "log"
+
+
+def test_tables_are_left_as_they_were(ax):
+    before = SWEEP.copy()
+    plots.methods(SWEEP, ax)
+    pd.testing.assert_frame_equal(SWEEP, before)

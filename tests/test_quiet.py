@@ -1,0 +1,50 @@
+"""Native code's log lines are hidden, and only while the block runs."""
+
+import os
+
+import pytest
+
+from pruninglib.quiet import native_stderr_silenced
+
+
+@pytest.fixture(autouse=True)
+def not_verbose(monkeypatch):
+    monkeypatch.delenv("PRUNINGLIB_VERBOSE", raising=False)
+
+
+def test_hides_the_block_and_nothing_after_it(capfd):
+    with native_stderr_silenced():
+        os.write(2, b"noise")
+    os.write(2, b"signal")
+    assert capfd.readouterr().err == "signal"
+
+
+def test_standard_error_comes_back_after_an_exception(capfd):
+    with pytest.raises(ZeroDivisionError), native_stderr_silenced():
+        _ = 1 / 0
+    os.write(2, b"signal")
+    assert capfd.readouterr().err == "signal"
+
+
+def test_standard_output_stays(capfd):
+    with native_stderr_silenced():
+        os.write(1, b"result")
+    assert capfd.readouterr().out == "result"
+
+
+def test_verbose_shows_all(capfd, monkeypatch):
+    monkeypatch.setenv("PRUNINGLIB_VERBOSE", "1")
+    with native_stderr_silenced():
+        os.write(2, b"noise")
+    assert capfd.readouterr().err == "noise"
+
+
+def test_no_file_descriptor_is_leaked():
+    def open_descriptors():
+        return len(os.listdir("/proc/self/fd"))
+
+    before = open_descriptors()
+    for _ in range(5):
+        with native_stderr_silenced():
+            pass
+    assert open_descriptors() == before

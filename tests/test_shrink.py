@@ -1,0 +1,285 @@
+"""The smaller network computes the same function, or the error names the layer."""
+
+import keras
+import numpy as np
+import pytest
+from conftest import dense
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import layers
+from numpy.testing import assert_allclose, assert_array_equal
+
+from pruninglib import (
+    CannotShrink,
+    count_parameters,
+    magnitude,
+    make_masks,
+    make_mlp,
+    measure_sparsity,
+    prune,
+    random_scores,
+    random_unit_scores,
+    shrink,
+    strip,
+    train,
+    unit_norm,
+)
+
+X = np.random.default_rng(0).normal(size=(50, 4)).astype("float32")
+ACTIVATIONS = [
+    "linear",
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "celu",
+    "gelu",
+    "silu",
+    "mish",
+]
+ACTIVATIONS += ["tanh", "sigmoid", "softplus", "softsign", "exponential", "hard_sigmoid"]
+ACTIVATIONS += ["hard_silu", "hard_tanh", "log_sigmoid", "tanh_shrink"]
+
+
+def chain(*parts, functional=False):
+    model = keras.Sequential([keras.Input((4,)), *parts])
+    return keras.Model(model.inputs[0], model.outputs[0]) if functional else model
+
+
+def outputs(model):
+    return np.asarray(model(X, training=False))
+
+
+def sizes(model):
+    return [layer.units for layer in model.layers if isinstance(layer, layers.Dense)]
+
+
+def assert_same_function(found, expected):
+    expected = outputs(expected)
+    assert_allclose(outputs(found), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def prune_unevenly(model, seed=0):
+    """Remove 2 of 6 units of each layer `unit_*`, and most weights of each layer `weight_*`."""
+    names = [layer.name for layer in model.layers if layer.name.startswith(("unit", "weight"))]
+    masks = {}
+    for name in names:
+        criterion, share = (random_unit_scores, 1 / 3) if "unit" in name else (random_scores, 0.8)
+        masks |= make_masks(model, lambda k, c=criterion: c(k, seed), {name: share})
+    return prune(model, masks)
+
+
+@pytest.mark.parametrize("functional", [False, True])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_any_elementwise_activation(activation, functional):
+    model = chain(
+        dense(6, activation, name="unit_1"),
+        dense(6, activation, name="unit_2"),
+        dense(3, None),
+        functional=functional,
+    )
+    pruned = prune_unevenly(model)
+    smaller = shrink(pruned)
+    assert sizes(smaller) == [4, 4, 3]
+    assert_same_function(smaller, pruned)
+
+
+between = st.sampled_from(
+    [
+        lambda: layers.Dropout(0.5),
+        lambda: layers.Activation("sigmoid"),
+        lambda: layers.ReLU(),
+        lambda: layers.LeakyReLU(),
+        lambda: layers.ELU(),
+        lambda: layers.GaussianNoise(0.1),
+        lambda: layers.Identity(),
+    ]
+)
+hidden = st.tuples(
+    st.sampled_from(["unit", "weight", "whole"]),
+    st.sampled_from(["linear", "relu", "gelu", "sigmoid", "tanh"]),
+    st.booleans(),
+    st.lists(between, max_size=2),
+)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(st.lists(hidden, min_size=1, max_size=4), st.booleans(), st.integers(0, 9))
+def test_any_chain(blocks, functional, seed):
+    keras.utils.set_random_seed(seed)
+    parts = []
+    for i, (kind, activation, bias, passing) in enumerate(blocks):
+        parts += [dense(6, activation, bias, f"{kind}_{i}"), *(make() for make in passing)]
+    pruned = prune_unevenly(chain(*parts, dense(3, None), functional=functional), seed)
+    smaller = shrink(pruned)
+    assert all(a <= b for a, b in zip(sizes(smaller), sizes(pruned), strict=True))
+    assert not any(kind == "unit" for kind, *_ in blocks) or sizes(smaller) != sizes(pruned)
+    assert_same_function(smaller, pruned)
+
+
+def test_the_constant_of_a_dead_unit_goes_into_the_next_bias():
+    model = chain(dense(2, "sigmoid", name="a"), dense(1, None, name="b"))
+    model.get_layer("b").set_weights([np.array([[3.0], [8.0]]), np.array([1.0])])
+    smaller = shrink(prune(model, {"a": [1, 0]}))
+    assert_allclose(smaller.get_layer("b").kernel, [[3]])
+    assert_allclose(smaller.get_layer("b").bias, [1 + 8 * 0.5])
+
+
+def test_a_layer_without_bias_gets_one_if_there_is_something_to_fold():
+    model = chain(dense(2, "sigmoid", False, name="a"), dense(1, None, False, name="b"))
+    smaller = shrink(prune(model, {"a": [1, 0]}))
+    assert not smaller.get_layer("a").use_bias and smaller.get_layer("b").use_bias
+    assert_allclose(smaller.get_layer("b").bias, 0.5 * np.asarray(model.get_layer("b").kernel)[1])
+
+
+def test_units_that_nothing_reads_go_too():
+    model = make_mlp(4, (6, 5), 3)
+    mask = np.ones((5, 3))
+    mask[:2] = 0
+    pruned = prune(model, {"logits": mask})
+    assert sizes(shrink(pruned)) == [6, 3, 3]
+    assert_same_function(shrink(pruned), pruned)
+
+
+def test_units_whose_inputs_are_all_constant_become_constant():
+    model = chain(dense(3, "tanh", name="a"), dense(2, "tanh", name="b"), dense(1, None))
+    mask_b = [[0, 1], [1, 1], [0, 1]]  # the first unit of b reads a's second unit only
+    pruned = prune(model, {"a": [1, 0, 1], "b": np.array(mask_b)})
+    smaller = shrink(pruned)
+    assert sizes(smaller) == [2, 1, 1]
+    assert_same_function(smaller, pruned)
+
+
+def test_only_units_that_were_masked_go(trained):
+    pruned = prune(trained, make_masks(trained, unit_norm, 0.5))
+    smaller = shrink(pruned)
+    assert sizes(smaller) == [8, 6, 3]
+    assert count_parameters(smaller) == 4 * 8 + 8 * 6 + 6 * 3
+    assert [layer.name for layer in smaller.layers] == [layer.name for layer in trained.layers]
+
+
+def test_a_network_without_zeros_keeps_its_size(mlp):
+    smaller = shrink(mlp)
+    assert sizes(smaller) == [6, 5, 3]
+    assert_array_equal(outputs(smaller), outputs(mlp))
+
+
+def test_inputs_and_outputs_keep_their_number():
+    mask_in, mask_out = np.ones((4, 6)), np.ones((5, 3))
+    mask_in[:2], mask_out[:, 1] = 0, 0
+    smaller = shrink(prune(make_mlp(4, (6, 5), 3), {"hidden_1": mask_in, "logits": mask_out}))
+    assert smaller.input_shape == (None, 4) and smaller.output_shape == (None, 3)
+
+
+def test_the_original_is_untouched(mlp):
+    pruned = prune(mlp, make_masks(mlp, unit_norm, 0.5))
+    before = outputs(pruned)
+    shrink(pruned).set_weights([w + 1 for w in shrink(pruned).get_weights()])
+    assert sizes(pruned) == [6, 5, 3]
+    assert_array_equal(outputs(pruned), before)
+
+
+def test_a_stripped_network_shrinks_to_the_same(mlp):
+    pruned = prune(mlp, make_masks(mlp, unit_norm, 0.5))
+    one, other = shrink(pruned), shrink(strip(pruned))
+    assert sizes(one) == sizes(other)
+    assert_array_equal(outputs(one), outputs(other))
+
+
+def test_softmax_at_the_end_is_no_obstacle():
+    pruned = prune_unevenly(chain(dense(6, name="unit_1"), dense(3, None), layers.Softmax()))
+    with pytest.raises(CannotShrink, match=r"\(Softmax\)"):
+        shrink(pruned)
+    pruned = prune_unevenly(chain(dense(6, name="unit_1"), dense(3, "softmax")))
+    assert_same_function(shrink(pruned), pruned)
+
+
+def test_masks_on_the_weights_that_are_left_are_still_held(tiny, trained):
+    masks = make_masks(trained, unit_norm, {"hidden_1": 0.5})
+    masks |= make_masks(trained, magnitude, {"hidden_2": 0.5})
+    smaller = shrink(prune(trained, masks))
+    zeros = np.asarray(smaller.get_layer("hidden_2").kernel) == 0
+    assert 0.3 < zeros.mean() < 0.7
+    train(smaller, tiny.x_train, tiny.y_train, 5)
+    assert_array_equal(np.asarray(smaller.get_layer("hidden_2").kernel) == 0, zeros)
+    assert measure_sparsity(smaller, ["hidden_1"]) == 0
+
+
+def test_retraining_the_small_network_equals_retraining_the_masked_one(tiny, trained):
+    pruned = prune(trained, make_masks(trained, unit_norm, 0.5))
+    smaller = shrink(pruned)
+    start = outputs(pruned)
+    for network in (pruned, smaller):
+        train(network, tiny.x_train, tiny.y_train, 20, batch_size=40, learning_rate=0.01)
+    assert np.abs(outputs(pruned) - start).max() > 0.1
+    assert_allclose(outputs(smaller), outputs(pruned), rtol=1e-3, atol=1e-3)
+
+
+def shared():
+    layer, inputs = dense(4, name="shared"), keras.Input((4,))
+    return keras.Model(inputs, dense(2)(layer(layer(inputs))))
+
+
+def branching():
+    inputs = keras.Input((4,))
+    left, right = dense(4, name="left")(inputs), dense(4, name="right")(inputs)
+    return keras.Model(inputs, dense(2)(layers.Add(name="sum")([left, right])))
+
+
+def two_outputs():
+    inputs = keras.Input((4,))
+    first = dense(4, name="first")(inputs)
+    return keras.Model(inputs, [dense(2, name="second")(first), first], name="two")
+
+
+def two_heads():
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, [dense(2, name="one")(inputs), dense(2, name="other")(inputs)])
+
+
+def normalised():
+    return chain(dense(4), layers.BatchNormalization(name="norm"), dense(2))
+
+
+def convolutional():
+    inputs = keras.Input((8, 1))
+    return keras.Model(inputs, dense(2)(layers.Flatten()(layers.Conv1D(3, 3, name="conv")(inputs))))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (shared, "at layer 'shared'.*each used once"),
+        (branching, "at layer 'right'.*one chain"),
+        (two_outputs, "'two'.*more than one output"),
+        (two_heads, "at layer 'other'"),
+        (normalised, r"at layer 'norm' \(BatchNormalization\).*chain of Dense, activation and"),
+        (convolutional, r"at layer 'conv' \(Conv1D\)"),
+    ],
+)
+def test_anything_but_a_chain_is_refused_by_layer(make, message):
+    with pytest.raises(CannotShrink, match=message):
+        shrink(make())
+
+
+@pytest.mark.parametrize("where", ["inside", "after"])
+def test_units_that_share_an_activation_stay_together(where):
+    if where == "inside":
+        model = chain(dense(4, "softmax", name="mix"), dense(2, name="out"))
+    else:
+        model = chain(dense(4, None, name="a"), layers.Activation("softmax", name="mix"), dense(2))
+    assert sizes(shrink(model)) == [4, 2]
+    pruned = prune(model, {model.layers[0].name: [1, 1, 0, 1]})
+    with pytest.raises(CannotShrink, match="at layer 'mix': its activation 'softmax' is not known"):
+        shrink(pruned)
+
+
+def test_a_layer_that_would_lose_all_units_is_named(mlp):
+    pruned = prune(mlp, {"hidden_2": np.zeros(5)})
+    with pytest.raises(CannotShrink, match=r"'hidden_[12]' would lose all of its .* units"):
+        shrink(pruned)
+
+
+def test_refusals_are_value_errors():
+    assert issubclass(CannotShrink, ValueError)

@@ -1,0 +1,167 @@
+"""Rows say what was asked and what was measured, against one careful experiment at a time."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pruninglib import (
+    count_macs,
+    count_parameters,
+    eager,
+    evaluate,
+    magnitude,
+    make_masks,
+    measure_sparsity,
+    prune,
+    prune_sweep,
+    random_scores,
+    recovery_sweep,
+    shrink,
+    timing_sweep,
+    train,
+    unit_norm,
+)
+
+CRITERIA = {"weight": magnitude, "unit": unit_norm}
+ASKED = ["dataset", "method", "scope", "stage", "sparsity"]
+
+
+def measured(model, tiny):
+    return evaluate(eager(model), tiny.x_test, tiny.y_test, model.loss)
+
+
+@pytest.mark.parametrize("scope", ["layer", "global"])
+def test_prune_sweep_measures_what_pruning_each_time_anew_does(scope, trained, tiny):
+    levels = [0, 0.25, 0.75]
+    rows = list(prune_sweep(trained, tiny, CRITERIA, levels, scope, seed=7))
+    assert [(r["method"], r["sparsity"]) for r in rows] == [
+        (m, s) for m in CRITERIA for s in levels
+    ]
+    for row in rows:
+        masks = make_masks(trained, CRITERIA[row["method"]], row["sparsity"], scope)
+        pruned = prune(trained, masks)
+        expected = measured(pruned, tiny)
+        assert row["accuracy"] == expected["accuracy"]
+        assert row["loss"] == pytest.approx(expected["loss"], rel=1e-4)
+        assert row["measured_sparsity"] == measure_sparsity(pruned)
+        kept = count_parameters(shrink(pruned) if row["method"] == "unit" else pruned, nonzero=True)
+        assert row["parameters"] == kept
+        assert row["seed"] == 7 and row["dataset"] == "tiny" and row["stage"] == "pruned"
+        assert row["scope"] == scope
+
+
+def test_prune_sweep_of_everything_is_chance_not_an_error(trained, tiny):
+    (row,) = prune_sweep(trained, tiny, {"unit": unit_norm}, [1])
+    assert row["measured_sparsity"] == 1 and row["accuracy"] < 0.7
+    assert row["loss"] == pytest.approx(np.log(3), rel=1e-5)
+
+
+def test_sweeps_leave_the_model_as_it_was(trained, tiny):
+    before = trained.get_weights()
+    list(prune_sweep(trained, tiny, CRITERIA, [0.9]))
+    for one, other in zip(before, trained.get_weights(), strict=True):
+        assert (one == other).all()
+
+
+def test_prune_sweep_takes_any_function_as_criterion(trained, tiny):
+    criteria = {"random": random_scores, "largest": lambda kernel: -np.abs(kernel)}
+    table = pd.DataFrame(prune_sweep(trained, tiny, criteria, [0.5], learning_rate=0.1))
+    assert table["method"].tolist() == ["random", "largest"]
+    assert (table["learning_rate"] == 0.1).all() and (table["measured_sparsity"] == 0.5).all()
+
+
+def test_sparsity_outside_0_to_1_is_refused(trained, tiny):
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\], got 90"):
+        list(prune_sweep(trained, tiny, CRITERIA, [90]))
+
+
+@pytest.fixture(scope="module")
+def recovery(trained, tiny):
+    return pd.DataFrame(
+        recovery_sweep(
+            trained,
+            tiny,
+            CRITERIA,
+            [0, 0.75],
+            iterations=(10,),
+            hold_masks=(True, False),
+            seed=3,
+            batch_size=40,
+            training={"learning_rate": 0.01},
+            recipe="short",
+        )
+    )
+
+
+def test_recovery_sweep_has_a_row_for_each_training(recovery):
+    pruned, retrained = (recovery[recovery["stage"] == s] for s in ("pruned", "retrained"))
+    assert len(pruned) == 4 and len(retrained) == 8
+    assert not retrained.duplicated(["method", "sparsity", "mask"]).any()
+    assert (recovery["seed"] == 3).all() and (recovery["recipe"] == "short").all()
+    assert (retrained["iterations"] == 10).all() and (retrained["seconds"] > 0).all()
+    assert pruned["mask"].isna().all()
+
+
+def test_recovery_sweep_holds_the_mask_or_leaves_it_free(recovery):
+    rows = recovery[(recovery["stage"] == "retrained") & (recovery["sparsity"] == 0.75)]
+    held, free = (rows[rows["mask"] == mask] for mask in ("held", "free"))
+    assert (held["measured_sparsity"] == 0.75).all()
+    by_method = free.set_index("method")["measured_sparsity"]
+    assert by_method["weight"] < 0.6
+    assert by_method["unit"] == 0.75  # by accident: ReLU units at zero get no gradient
+
+
+def test_recovery_sweep_counts_the_parameters_that_are_left(recovery):
+    rows = recovery[(recovery["mask"] == "held") & (recovery["sparsity"] == 0.75)]
+    by_method = rows.set_index("method")["parameters"]
+    assert by_method["weight"] == (64 + 192) // 4 + 36
+    assert by_method["unit"] == 4 * 4 + 4 * 3 + 3 * 3
+
+
+def test_recovery_sweep_measures_what_pruning_and_training_do(recovery, trained, tiny):
+    for method, criterion in CRITERIA.items():
+        network = prune(trained, make_masks(trained, criterion, 0.75))
+        train(network, tiny.x_train, tiny.y_train, 10, 40, 3, learning_rate=0.01)
+        row = recovery[
+            (recovery["method"] == method)
+            & (recovery["mask"] == "held")
+            & (recovery["sparsity"] == 0.75)
+        ].iloc[0]
+        expected = measured(network, tiny)
+        assert row["accuracy"] == pytest.approx(expected["accuracy"], abs=1 / len(tiny.y_test))
+        assert row["loss"] == pytest.approx(expected["loss"], rel=1e-2)
+
+
+@pytest.fixture(scope="module")
+def timing(trained, tiny):
+    rows = timing_sweep(trained, tiny, [0.5], iterations=3, batch_sizes=(1, 4), repeats=2, seed=5)
+    return pd.DataFrame(rows).set_index("stage", drop=False)
+
+
+def test_timing_sweep_compares_three_kinds_with_the_dense_network(timing):
+    assert timing["stage"].tolist() == ["dense", "masked", "shrunk", "retrained"]
+    assert timing["measured_sparsity"].tolist() == [0, 0.5, 0.5, 0.5]
+    assert (timing["seed"] == 5).all() and (timing["method"] == "unit").all()
+
+
+def test_timing_sweep_shrinks_without_changing_the_outputs(timing, trained, tiny):
+    assert timing.loc["shrunk", "difference"] < 1e-5
+    assert timing["difference"].notna().tolist() == [False, False, True, False]
+    pruned = prune(trained, make_masks(trained, unit_norm, 0.5))
+    assert timing.loc["shrunk", "accuracy"] == measured(pruned, tiny)["accuracy"]
+    assert timing.loc["masked", "accuracy"] == timing.loc["shrunk", "accuracy"]
+    assert timing.loc["retrained", "loss"] != timing.loc["shrunk", "loss"]
+
+
+def test_timing_sweep_divides_by_the_dense_network(timing, trained):
+    small = 4 * 8 + 8 * 6 + 6 * 3
+    assert timing["macs"].tolist() == [count_macs(trained), 292, small, small]
+    assert timing["macs_ratio"].tolist() == [1, 1, 292 / small, 292 / small]
+    for size in (1, 4):
+        expected = timing.loc["dense", f"ms_{size}"] / timing[f"ms_{size}"]
+        assert timing[f"speed_up_{size}"].tolist() == expected.tolist()
+
+
+def test_every_row_says_what_was_asked(recovery, timing):
+    for table in (recovery, timing):
+        assert table[[*ASKED, "measured_sparsity", "seed"]].notna().all().all()
