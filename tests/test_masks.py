@@ -126,11 +126,10 @@ def test_the_model_is_left_as_it_was():
         assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("scope", ["layer", "global"])
 @pytest.mark.parametrize("sparsity", [-0.1, 90, float("nan"), {"hidden_1": 1.5}])
-def test_sparsity_outside_0_to_1_is_refused(sparsity, scope):
+def test_sparsity_outside_0_to_1_is_refused(sparsity):
     with pytest.raises(ValueError, match=r"must lie in \[0, 1\], got .* Pass 0\.9 for 90 %"):
-        make_masks(MODEL, magnitude, sparsity, scope)
+        make_masks(MODEL, magnitude, sparsity)
 
 
 @pytest.mark.parametrize(
@@ -139,6 +138,8 @@ def test_sparsity_outside_0_to_1_is_refused(sparsity, scope):
         ({"scope": "local"}, "scope must be .* got 'local'"),
         ({"layers": ["hidden_9"]}, r"Unknown layers \['hidden_9'\].*'hidden_1', 'hidden_2'"),
         ({"sparsity": {"hidden_9": 0.5}}, r"Unknown layers \['hidden_9'\].*'logits'"),
+        ({"sparsity": {"hidden_1": 0.5}, "scope": "global"}, "dict of sparsities.*layer scope"),
+        ({"sparsity": {"hidden_1": 0.5}, "layers": ["hidden_1"]}, "A dict of sparsities names"),
         ({"criterion": {"other": np.ones(6)}}, r"Unknown layers \['other'\]"),
         ({"criterion": {"hidden_1": np.ones(6)}}, r"Unknown layers \['hidden_2'\]"),
         ({"criterion": lambda k: k.T}, r"'hidden_1': expected shape \(4, 6\).*\(6,\).*\(6, 4\)"),

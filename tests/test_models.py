@@ -180,6 +180,14 @@ def test_baseline_is_trained_once(store):
     assert name.startswith("tiny-") and name.endswith(".keras")
 
 
+def test_baselines_are_one_for_each_learning_rate_and_seed(store):
+    found = models.baselines(store.tiny, [0.1, 0.01], [0, 1], (5,), "relu", 1, 128, decay="linear")
+    assert list(found) == [(0.1, 0), (0.1, 1), (0.01, 0), (0.01, 1)]
+    assert store.trainings == 4
+    found = store.baseline(seed=1, learning_rate=0.01, activation="relu", decay="linear")
+    assert store.trainings == 4 and found.get_weights()[0][0, 0] == 4
+
+
 @pytest.mark.parametrize(
     "change",
     [

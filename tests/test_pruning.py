@@ -6,7 +6,7 @@ import zipfile
 import keras
 import numpy as np
 import pytest
-from conftest import dense, with_moving_average
+from conftest import BAD_MODELS, dense, with_moving_average
 from keras import layers, optimizers
 from numpy.testing import assert_array_equal
 
@@ -246,12 +246,19 @@ def test_measured_sparsity_is_what_was_asked(mlp):
 
 
 @pytest.mark.parametrize(
-    "function", [lambda model: prune(model, {}), strip, hold, measure_sparsity, shrink]
+    "function", [lambda model: prune(model, {}), hold, measure_sparsity, shrink]
 )
 def test_refuses_models_that_cannot_be_pruned(function, bad_model):
     model, error, match = bad_model
     with pytest.raises(error, match=match):
         function(model)
+
+
+@pytest.mark.parametrize("kind", ["never built", "subclassed", "no model"])
+def test_strip_refuses_models_that_it_cannot_read(kind):
+    make, error, match = BAD_MODELS[kind]
+    with pytest.raises(error, match=match):
+        strip(make())
 
 
 def test_moving_average_of_the_weights_is_refused():

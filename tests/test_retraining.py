@@ -9,12 +9,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from pruninglib import eager, magnitude, make_masks, measure_sparsity, prune, train, unit_norm
 from pruninglib.retraining import retrainer, without_removed_units
 
+pytestmark = pytest.mark.usefixtures("without_xla")
 TRAINING = {"learning_rate": 0.01}
 ITERATIONS, BATCH, SEED = 15, 40, 3
 
 
 @pytest.fixture(scope="module")
-def weights_retrainer(trained, tiny):
+def weights_retrainer(trained, tiny, without_xla):
     masks = make_masks(trained, magnitude, 0.5)
     return retrainer(trained, masks, tiny, ITERATIONS, BATCH, SEED, TRAINING)
 
