@@ -5,7 +5,7 @@
                                                           data/results, figures and notebooks
 
 Each notebook runs in a papermill process of its own. A published notebook is skipped as long as
-its code, its parameters and the library's code are what they were (comments do not count).
+its code, its parameters and the library's code are what they were.
 """
 
 import argparse
@@ -27,7 +27,7 @@ import yaml
 NOTEBOOKS = Path(__file__).resolve().parent
 PROFILES = NOTEBOOKS / "profiles"
 ROOT = NOTEBOOKS.parent
-RUNS = Path(os.environ.get("PRUNINGLIB_RUNS", ROOT / "runs"))
+RUNS = Path(os.environ.get("PRUNINGLIB_RUNS") or ROOT / "runs")
 RESULTS = ROOT / "data" / "results"
 DEFAULT_PROFILE = "mnist"
 STRIPPED = "metadata.papermill cell.metadata.papermill cell.metadata.execution metadata.widgets"
@@ -52,12 +52,18 @@ def parameters(notebook, profile):
 
 
 def key(notebook, changed):
-    """Return a hash of the code of the notebook and the library, without comments."""
+    """Return a hash of what is run: parameters and code, comments and docstrings apart."""
     cells = nbformat.read(notebook, as_version=4).cells
     sources = [cell.source for cell in cells if cell.cell_type == "code"]
     sources += [path.read_text() for path in sorted((ROOT / "pruninglib").glob("*.py"))]
-    trees = [ast.dump(ast.parse(source)) for source in sources]
-    return hashlib.sha256(json.dumps([trees, changed], sort_keys=True).encode()).hexdigest()
+    trees = [ast.parse(source) for source in sources]
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(
+            node
+        ):
+            del node.body[0]
+    code = [ast.dump(tree) for tree in trees]
+    return hashlib.sha256(json.dumps([code, changed], sort_keys=True).encode()).hexdigest()
 
 
 def execute(notebook, changed, folder):

@@ -82,7 +82,7 @@ def _find(name):
 
 def _read(name, path):
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {key: file[key] for key in MD5[name]}
     except Exception as error:  # a damaged zip raises anything from KeyError to zlib.error
         raise ValueError(_damaged(name, path, repr(error))) from error

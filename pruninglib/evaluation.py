@@ -6,7 +6,11 @@ import pandas as pd
 
 from pruninglib.execution import compiled, count_macs, count_parameters, file_bytes
 from pruninglib.graph import logits_layers, prunable_layers
+from pruninglib.models import targets
 from pruninglib.timing import time_models
+
+# The columns that tell the networks of a table apart
+NETWORK = ("dataset", "scope", "learning_rate", "seed", "method")
 
 
 def evaluate(run, x, y, loss, batch_size=2000):
@@ -18,7 +22,7 @@ def evaluate(run, x, y, loss, batch_size=2000):
     if loss is None:
         raise ValueError("The model has no loss. Compile it: model.compile(loss=...).")
     outputs = np.concatenate([run(x[i : i + batch_size]) for i in range(0, len(x), batch_size)])
-    losses = keras.losses.get(loss)(y, outputs)
+    losses = keras.losses.get(loss)(targets(y, loss, outputs.shape[-1]), outputs)
     return {
         "accuracy": float(np.mean(outputs.argmax(axis=1) == y)),
         "loss": float(np.mean(losses)),
@@ -89,10 +93,9 @@ def gain_over_dense(table):
     """Return each row's accuracy minus that at sparsity 0 of the same network and method.
 
     Args:
-        table: rows of `prune_sweep`, sparsity 0 among them. What tells networks apart are the
-            columns learning_rate and seed, where there are any.
+        table: rows of `prune_sweep`, sparsity 0 among them.
     """
-    keys = [key for key in ("learning_rate", "seed", "method") if key in table]
+    keys = [key for key in NETWORK if key in table]
     dense = table[table["sparsity"] == 0].set_index(keys)["accuracy"]
     return table["accuracy"] - table.set_index(keys).index.map(dense)
 
@@ -104,6 +107,7 @@ def plateau(table, tolerance=0.01):
         table: rows of `prune_sweep`, sparsity 0 among them.
         tolerance: what may be lost, as a share: 0.01 is one point.
     """
-    keys = [key for key in ("learning_rate", "seed", "method") if key in table]
-    kept = table[gain_over_dense(table) >= -tolerance]
+    keys = [key for key in NETWORK if key in table]
+    rounding = 1e-9  # 0.97 - 0.98 is a little less than -0.01
+    kept = table[gain_over_dense(table) >= -tolerance - rounding]
     return kept.groupby(keys, sort=False)["sparsity"].max().reset_index()

@@ -23,7 +23,7 @@ def compiled(model):
     shape = (None, *model.input_shape[1:])
     graph = tf.function(lambda inputs: model(inputs, training=False))
     run = graph.get_concrete_function(tf.TensorSpec(shape, model.inputs[0].dtype))
-    return lambda inputs: run(tf.constant(inputs)).numpy()
+    return lambda inputs: run(tf.constant(inputs, model.inputs[0].dtype)).numpy()
 
 
 def count_macs(model, nonzero=False):
@@ -38,14 +38,17 @@ def count_macs(model, nonzero=False):
     for layer in model.layers:
         if isinstance(layer, PRUNABLE):
             kernel = np.asarray(layer.kernel)
-            positions = np.prod(layer.output.shape[1:-1], dtype=int)
-            macs += int(positions * (np.count_nonzero(kernel) if nonzero else kernel.size))
+            channels_first = getattr(layer, "data_format", None) == "channels_first"
+            for node in layer._inbound_nodes:
+                shape = node.output_tensors[0].shape
+                positions = np.prod(shape[2:] if channels_first else shape[1:-1], dtype=int)
+                macs += int(positions * (np.count_nonzero(kernel) if nonzero else kernel.size))
     return macs
 
 
 def count_parameters(model, nonzero=False):
     """Return the number of the model's weights, biases included; `nonzero`: that are not zero."""
-    weights = [np.asarray(weight) for weight in model.trainable_weights]
+    weights = [np.asarray(weight) for weight in model.weights]
     return int(sum(np.count_nonzero(w) if nonzero else w.size for w in weights))
 
 

@@ -20,6 +20,12 @@ def check_graph(model):
             f"Model {model.name!r} was never built, so it has no weights. Call it on data, or "
             "call model.build(input_shape), first."
         )
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            raise ValueError(
+                f"Model {model.name!r} has the model {layer.name!r} for a layer. Nested models are "
+                "not read yet: build the model from the inner one's layers, or prune that one."
+            )
     for weight in model.weights:
         values = np.asarray(weight)
         if values.dtype.kind == "f" and not np.isfinite(values).all():
@@ -80,18 +86,26 @@ def rebuild(model, change):
     Its optimizer is fresh. Raises ValueError if the optimizer keeps a moving average of the
     weights (`use_ema=True`), which would undo a mask.
     """
-    if getattr(model.optimizer if model.compiled else None, "use_ema", False):
-        raise ValueError(
-            f"The optimizer of model {model.name!r} has use_ema=True: overwriting the weights "
-            "with their moving average undoes the mask. Compile with use_ema=False."
-        )
+    optimizer = model.optimizer if model.compiled else None
+    for part in (optimizer, getattr(optimizer, "inner_optimizer", None)):
+        if getattr(part, "use_ema", False):
+            raise ValueError(
+                f"The optimizer of model {model.name!r} has use_ema=True: overwriting the weights "
+                "with their moving average undoes the mask. Compile with use_ema=False."
+            )
 
     def copy(layer):
         return type(layer).from_config(change(layer, layer.get_config()))
 
-    twin = keras.models.clone_model(model, clone_function=copy)
+    try:
+        twin = keras.models.clone_model(model, clone_function=copy)
+        if model.compiled and not twin.compiled:
+            twin.compile_from_config(model.get_compile_config())
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"Model {model.name!r} cannot be copied: {error} If it has a loss, metric, activation "
+            "or layer of your own, register it with keras.saving.register_keras_serializable."
+        ) from error
     if not twin.built:
         twin.build(model.input_shape)
-    if model.compiled and not twin.compiled:
-        twin.compile_from_config(model.get_compile_config())
     return twin

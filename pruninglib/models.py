@@ -4,13 +4,20 @@ import gc
 import hashlib
 import json
 import zlib
+from types import FunctionType
 
 import keras
+import numpy as np
 import tensorflow as tf
 from filelock import FileLock
 
 from pruninglib.paths import RUNS, written_whole
 from pruninglib.quiet import native_stderr_silenced
+
+ON_LOGITS = {
+    "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
+    "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
+}
 
 
 def make_mlp(inputs, hidden_units, classes, activation="relu", seed=0):
@@ -59,7 +66,7 @@ def compile_training(
         learning_rate: the rate at the first iteration.
         decay: "constant", or "linear" or "cosine" decay to zero at the last iteration.
         optimizer: name of a Keras optimizer.
-        loss: name of a Keras loss on the logits (and one-hot labels, where it wants them).
+        loss: name of a Keras loss, applied to the logits.
     """
     if decay == "constant":
         rate = learning_rate
@@ -71,7 +78,10 @@ def compile_training(
         raise ValueError(f'decay must be "constant", "linear" or "cosine", got {decay!r}.')
     optimizer = {"class_name": optimizer, "config": {"learning_rate": rate}}
     model.compile(
-        keras.optimizers.get(optimizer), logits_loss(loss), metrics=["accuracy"], jit_compile=True
+        keras.optimizers.get(optimizer),
+        ON_LOGITS[loss](from_logits=True) if loss in ON_LOGITS else loss,
+        metrics=["accuracy"],
+        jit_compile=True,
     )
     model.optimizer.build(model.trainable_variables)
     return model
@@ -82,7 +92,8 @@ def fit_iterations(model, x, y, iterations, batch_size=128, seed=0):
     keras.utils.set_random_seed(seed)
     if iterations:
         # Batches are gathered by shuffled index, which costs less than shuffling the rows
-        inputs, labels = tf.constant(x), tf.constant(y)
+        inputs = tf.constant(x)
+        labels = tf.constant(targets(y, model.loss, model.output_shape[-1]))
         order = tf.data.Dataset.range(len(x)).shuffle(len(x), seed=seed)
         order = order.batch(min(batch_size, len(x)), drop_remainder=True).repeat()
         batches = order.map(lambda i: (tf.gather(inputs, i), tf.gather(labels, i))).prefetch(2)
@@ -100,20 +111,31 @@ def baseline(
     epochs=10,
     batch_size=128,
     seed=0,
-    **training,
+    learning_rate=1e-3,
+    decay="cosine",
+    optimizer="adam",
+    loss="sparse_categorical_crossentropy",
 ):
     """Return the dense network trained on a dataset, from the store if it was trained before.
 
     Args:
-        training: learning_rate, decay, optimizer, loss, as in `compile_training`.
+        epochs: passes over the training set, of full batches.
+        learning_rate, decay, optimizer, loss: as in `compile_training`.
 
     Networks are stored in runs/baselines (or $PRUNINGLIB_RUNS/baselines) under a key made of
     all the arguments, the data and the versions of Keras and TensorFlow. Of two processes that
     want the same network, one trains and the other waits.
     """
+    training = {
+        "learning_rate": learning_rate,
+        "decay": decay,
+        "optimizer": optimizer,
+        "loss": loss,
+    }
+    x, y = np.ascontiguousarray(dataset.x_train), np.ascontiguousarray(dataset.y_train)
     settings = {
-        "dataset": [dataset.name, zlib.crc32(dataset.x_train), zlib.crc32(dataset.y_train)],
-        "network": [list(hidden_units), activation],
+        "dataset": [dataset.name, zlib.crc32(x), zlib.crc32(y)],
+        "network": [[int(units) for units in hidden_units], activation],
         "training": [epochs, batch_size, seed, sorted(training.items())],
         "versions": [keras.__version__, tf.__version__],
     }
@@ -122,12 +144,9 @@ def baseline(
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         if not path.exists():
-            classes = int(dataset.y_train.max()) + 1
-            inputs = dataset.x_train.shape[1]
-            model = make_mlp(inputs, hidden_units, classes, activation, seed)
-            steps = max(1, len(dataset.x_train) // batch_size)
-            x, y = dataset.x_train, dataset.y_train
-            train(model, x, y, epochs * steps, batch_size, seed=seed, **training)
+            model = make_mlp(x.shape[1], hidden_units, int(y.max()) + 1, activation, seed)
+            iterations = epochs * max(1, len(x) // batch_size)
+            train(model, x, y, iterations, batch_size, seed, **training)
             with written_whole(path) as temporary:
                 model.save(temporary)
     try:
@@ -156,25 +175,15 @@ def baselines(
     }
 
 
-def logits_loss(name):
-    """Return a Keras loss of integer labels and logits, from the name of any Keras loss."""
-    if name.endswith("categorical_crossentropy"):
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    return OneHotLoss(name)
+def targets(labels, loss, classes):
+    """Return integer labels in the form a loss wants: one-hot, or as they are if it is sparse.
 
-
-@keras.saving.register_keras_serializable(package="pruninglib")
-class OneHotLoss(keras.losses.Loss):
-    """A Keras loss that compares logits with one-hot labels, given integer labels."""
-
-    def __init__(self, loss, **settings):
-        super().__init__(**settings)
-        self.loss = loss
-
-    def call(self, y_true, y_pred):
-        labels = keras.ops.cast(keras.ops.reshape(y_true, (-1,)), "int32")
-        targets = keras.ops.one_hot(labels, y_pred.shape[-1], dtype=y_pred.dtype)
-        return keras.losses.get(self.loss)(targets, y_pred)
-
-    def get_config(self):
-        return {**super().get_config(), "loss": self.loss}
+    Args:
+        loss: name of a Keras loss, a Keras loss, or a loss of the user's, which gets integers.
+    """
+    loss = keras.losses.get(loss)
+    name = getattr(loss, "name", None) or loss.__name__
+    kind = loss if isinstance(loss, FunctionType) else type(loss)
+    if name.startswith("sparse") or not kind.__module__.startswith("keras."):
+        return labels
+    return keras.utils.to_categorical(labels, classes)

@@ -9,7 +9,7 @@ DATA = ROOT / "data"
 PUBLISHED = DATA / "published"
 RESULTS = DATA / "results"
 FIGURES = ROOT / "figures"
-RUNS = Path(os.environ.get("PRUNINGLIB_RUNS", ROOT / "runs"))
+RUNS = Path(os.environ.get("PRUNINGLIB_RUNS") or ROOT / "runs")
 
 
 @contextmanager

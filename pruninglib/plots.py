@@ -17,7 +17,7 @@ STAGES = {
     "shrunk": STYLE["unit"],
     "retrained": {"color": "#009E73", "marker": "D", "linestyle": "-."},
 }
-GREY = {"color": "0.6", "marker": ".", "linestyle": "-", "linewidth": 0.8, "markersize": 4}
+BEHIND = {"linewidth": 0.8, "alpha": 0.45, "zorder": 0}
 
 
 def curve(table, x, y, ax, label=None, **style):
@@ -43,12 +43,16 @@ def methods(table, ax, y="accuracy", x="sparsity"):
     return ax
 
 
-def published(table, ax, label="published"):
-    """Draw the curves of other projects thin and grey, behind ours."""
-    for _, rows in table.groupby(["source", "kind"], sort=False):
-        rows = rows.sort_values("sparsity")
-        ax.plot(rows["sparsity"], rows["accuracy"], label=label, zorder=0, **GREY)
-        label = None
+def published(table, ax):
+    """Draw the curves of other projects thin and pale, behind ours; one legend entry a method."""
+    for method, curves in table.groupby("method", sort=False):
+        label = f"{method}, published"
+        color = STYLE[method]["color"]
+        for _, rows in curves.groupby(["source", "stage", "kind"], sort=False):
+            rows = rows.sort_values("sparsity")
+            ax.plot(rows["sparsity"], rows["accuracy"], label=label, color=color, **BEHIND)
+            label = None
+    ax.legend()
     return ax
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pruninglib.graph import check_names, logits_layers, prunable_layers, rebuild
+from pruninglib.graph import check_graph, check_names, logits_layers, prunable_layers, rebuild
 from pruninglib.hold import HoldMask
 from pruninglib.masks import check_masks
 
@@ -68,6 +68,8 @@ def hold(model):
 def strip(pruned):
     """Return a plain Keras copy: the zeros are there, nothing holds them, no pruninglib needed."""
 
+    check_graph(pruned)
+
     def drop_mask(layer, config):
         for _, constraint in HELD:
             if isinstance(getattr(layer, constraint, None), HoldMask):
@@ -86,6 +88,8 @@ def measure_sparsity(model, layers=None):
         logits = logits_layers(model)
         layers = [name for name in prunable if name not in logits] or list(prunable)
     check_names(layers, prunable)
+    if not layers:
+        raise ValueError(f"No layers to measure; name some of {list(prunable)}.")
     kernels = [np.asarray(prunable[name].kernel) for name in layers]
     return 1 - sum(map(np.count_nonzero, kernels)) / sum(kernel.size for kernel in kernels)
 

@@ -66,23 +66,29 @@ def shrink(pruned):
 
 
 def _dense_chain(model):
-    """Return the layers of a model that is one chain of Dense and passing layers, or raise."""
-    chain = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
-    before = None
-    for layer in chain:
+    """Return the layers of a chain of Dense and passing layers, up to the last Dense, or raise."""
+    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    before, last = None, 0
+    for i, layer in enumerate(layers):
         parents = [
             t._keras_history.operation for n in layer._inbound_nodes for t in n.input_tensors
         ]
-        is_next = len(parents) == 1 and (before is None or parents[0] is before)
-        if not is_next or not isinstance(layer, (keras.layers.Dense, *PASSING)):
+        if len(parents) != 1 or (before is not None and parents[0] is not before):
             raise CannotShrink(
                 f"Cannot shrink at layer {layer.name!r} ({type(layer).__name__}): shrink works on "
-                "one chain of Dense, activation and dropout layers, each used once."
+                "one chain of layers, each used once."
             )
         before = layer
+        last = i if isinstance(layer, keras.layers.Dense) else last
+    for layer in layers[: last + 1]:
+        if not isinstance(layer, (keras.layers.Dense, *PASSING)):
+            raise CannotShrink(
+                f"Cannot shrink at layer {layer.name!r} ({type(layer).__name__}): before the last "
+                "Dense layer shrink knows only Dense, activation and dropout layers."
+            )
     if len(model.outputs) > 1:
         raise CannotShrink(f"Cannot shrink model {model.name!r}: it has more than one output.")
-    return chain
+    return layers[: last + 1]
 
 
 def _read_units(kernels):
@@ -100,7 +106,7 @@ def _constant_outputs(chain, layer, bias):
         if isinstance(link, keras.layers.Dense) and link is not layer:
             break
         activation = getattr(link, "activation", None)
-        if activation not in (None, *ELEMENTWISE) and not isinstance(activation, PASSING):
+        if not _acts_on_each_unit(activation):
             name = getattr(activation, "__name__", activation)
             raise CannotShrink(
                 f"Cannot shrink at layer {link.name!r}: its activation {name!r} is not known to "
@@ -108,6 +114,12 @@ def _constant_outputs(chain, layer, bias):
             )
         values = activation(values) if link is layer else link(values)
     return np.asarray(values, np.float64)[0]
+
+
+def _acts_on_each_unit(activation):
+    if isinstance(activation, keras.layers.Activation):
+        activation = activation.activation
+    return activation in (None, *ELEMENTWISE) or isinstance(activation, PASSING)
 
 
 def _rebuild_smaller(model, dense, kernels, biases, kept):

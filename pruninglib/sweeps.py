@@ -34,6 +34,7 @@ def prune_sweep(model, dataset, criteria, sparsities, scope="layer", **labels):
     network is evaluated once, and networks without some of their units in their small form.
     Rows add `parameters`: the weights that are left to store, not counting removed units.
     """
+    sparsities = list(sparsities)
     x, y, weights = dataset.x_test, dataset.y_test, model.get_weights()
     dense = evaluate(compiled(model), x, y, model.loss)
     for method, criterion in criteria.items():
@@ -78,6 +79,7 @@ def recovery_sweep(
     Rows of retrained networks add mask ("held" or "free"), iterations and seconds. Sparsity 0
     is the control: the dense network with the same extra training.
     """
+    sparsities = list(sparsities)
     yield from prune_sweep(model, dataset, criteria, sparsities, scope, seed=seed, **labels)
     for method, criterion in criteria.items():
         for count in iterations:
@@ -125,6 +127,7 @@ def timing_sweep(
     output), macs_ratio and speed_up_N: the MACs of the dense network over those of this one, and
     the same of the milliseconds for a batch of N.
     """
+    sparsities = list(sparsities)
     x, y = dataset.x_train, dataset.y_train
     networks, differences = {("dense", 0.0): model}, {}
     for sparsity, masks in _levels(model, unit_norm, sparsities, scope):

@@ -1,5 +1,6 @@
 """Small networks and data that the tests share. Nothing here touches the real runs folder."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -15,6 +16,7 @@ import pytest  # noqa: E402
 import pruninglib as pl  # noqa: E402
 
 matplotlib.use("Agg")
+gc.freeze()  # each training collects garbage; what was imported need not be looked at again
 
 
 def pytest_sessionfinish():

@@ -118,3 +118,9 @@ def test_bytes_of_a_model_built_by_a_call():
 def test_macs_of_a_model_never_built_are_refused():
     with pytest.raises(ValueError, match=r"'raw' was never built.*model\.build"):
         count_macs(keras.Sequential([dense(3)], name="raw"))
+
+
+def test_macs_count_a_layer_once_for_each_use():
+    inputs, shared = keras.Input((4,)), keras.layers.Dense(4, use_bias=False)
+    model = keras.Model(inputs, keras.layers.Dense(2)(shared(shared(inputs))))
+    assert count_macs(model) == 2 * 16 + 8

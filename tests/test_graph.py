@@ -112,3 +112,29 @@ def test_frozen_layers_stay_frozen(mlp):
 def test_moving_average_of_the_weights_is_refused():
     with pytest.raises(ValueError, match=r"'mlp' has use_ema=True.*Compile with use_ema=False"):
         rebuild(with_moving_average(), lambda layer, config: config)
+
+
+def test_nested_models_are_refused_by_name():
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)], name="inner")
+    outer = keras.Sequential([keras.Input((4,)), inner, keras.layers.Dense(2)])
+    with pytest.raises(ValueError, match="model 'inner' for a layer"):
+        prunable_layers(outer)
+
+
+def own_loss(labels, logits):
+    return keras.ops.mean(logits)
+
+
+def test_a_model_with_an_unregistered_loss_is_refused_with_the_mend():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    model.compile(loss=own_loss)
+    with pytest.raises(ValueError, match="register_keras_serializable"):
+        rebuild(model, lambda layer, config: config)
+
+
+def test_a_moving_average_inside_a_loss_scale_is_refused():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    inner = keras.optimizers.Adam(use_ema=True)
+    model.compile(keras.optimizers.LossScaleOptimizer(inner), "mse")
+    with pytest.raises(ValueError, match="use_ema=False"):
+        rebuild(model, lambda layer, config: config)

@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pruninglib import baseline, eager, magnitude, make_masks, make_mlp, models, prune, train
-from pruninglib.models import OneHotLoss, compile_training, fit_iterations, logits_loss
+from pruninglib.models import compile_training, fit_iterations, targets
 
 
 def assert_same_weights(one, other):
@@ -99,7 +99,7 @@ def test_learning_rate_at_the_start_the_middle_and_the_end(decay, rates, mlp):
 def test_recipe_is_the_one_asked_for(mlp):
     model = compile_training(mlp, 10, optimizer="sgd", loss="mean_squared_error")
     assert isinstance(model.optimizer, keras.optimizers.SGD)
-    assert isinstance(model.loss, OneHotLoss)
+    assert model.loss == "mean_squared_error"
     assert model.jit_compile
 
 
@@ -112,22 +112,29 @@ LOGITS = np.array([[2.0, 0.0, -1.0], [0.5, 1.0, 0.0]], np.float32)
 LABELS = np.array([0, 2])
 
 
-@pytest.mark.parametrize("labels", [LABELS, LABELS[:, None], LABELS.astype("float32")])
-def test_one_hot_loss_is_that_of_one_hot_labels(labels):
-    expected = np.mean((np.eye(3)[LABELS] - LOGITS) ** 2)
-    assert float(logits_loss("mean_squared_error")(labels, LOGITS)) == pytest.approx(expected)
+def of_the_user(labels, logits):
+    return keras.ops.mean(logits) + 0 * keras.ops.mean(labels)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    ["sparse_categorical_crossentropy", keras.losses.SparseCategoricalCrossentropy(), of_the_user],
+)
+def test_sparse_losses_and_those_of_the_user_get_integers(loss):
+    assert_array_equal(targets(LABELS, loss, 3), LABELS)
+
+
+@pytest.mark.parametrize("loss", ["mean_squared_error", keras.losses.CategoricalHinge()])
+def test_other_losses_get_one_hot_labels(loss):
+    assert_array_equal(targets(LABELS, loss, 3), np.eye(3)[LABELS])
 
 
 @pytest.mark.parametrize("name", ["sparse_categorical_crossentropy", "categorical_crossentropy"])
-def test_crossentropy_is_that_of_logits(name):
+def test_crossentropy_is_that_of_logits(mlp, name):
+    loss = compile_training(mlp, 10, loss=name).loss
     probabilities = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
     expected = -np.log(probabilities[[0, 1], LABELS]).mean()
-    assert float(logits_loss(name)(LABELS, LOGITS)) == pytest.approx(expected, rel=1e-5)
-
-
-def test_one_hot_loss_survives_serialisation():
-    loss = keras.losses.deserialize(keras.losses.serialize(logits_loss("mean_absolute_error")))
-    assert float(loss(LABELS, LOGITS)) == pytest.approx(np.abs(np.eye(3)[LABELS] - LOGITS).mean())
+    assert float(loss(targets(LABELS, loss, 3), LOGITS)) == pytest.approx(expected, rel=1e-5)
 
 
 class Store:

@@ -71,19 +71,23 @@ def test_styles_are_all_different():
 def test_published_curves_are_behind_and_named_once(ax):
     table = pd.DataFrame(
         {
-            "source": ["A", "A", "B", "B"],
-            "kind": "weight",
-            "sparsity": [0.5, 0.0, 0.0, 0.5],
-            "accuracy": [0.4, 0.9, 0.8, 0.3],
+            "source": ["A", "A", "B", "B", "B", "B"],
+            "method": ["weight"] * 4 + ["unit"] * 2,
+            "stage": "pruned",
+            "kind": "printed",
+            "sparsity": [0.5, 0.0, 0.0, 0.5, 0.0, 0.5],
+            "accuracy": [0.4, 0.9, 0.8, 0.3, 0.7, 0.2],
         }
     )
     plots.curve(SWEEP, "sparsity", "accuracy", ax, label="ours")
-    assert plots.published(table, ax, "theirs") is ax
-    ours, first, second = ax.get_lines()
+    assert plots.published(table, ax) is ax
+    ours, first, second, third = ax.get_lines()
     assert first.get_xydata().tolist() == [[0, 0.9], [0.5, 0.4]]
     assert second.get_xydata().tolist() == [[0, 0.8], [0.5, 0.3]]
-    assert max(first.get_zorder(), second.get_zorder()) < ours.get_zorder()
-    assert ax.get_legend_handles_labels()[1] == ["ours", "theirs"]
+    assert third.get_xydata().tolist() == [[0, 0.7], [0.5, 0.2]]
+    assert max(line.get_zorder() for line in (first, second, third)) < ours.get_zorder()
+    names = ["ours", "weight, published", "unit, published"]
+    assert ax.get_legend_handles_labels()[1] == names
 
 
 def test_grid_shows_every_number_and_marks_the_pruned_ones(ax):

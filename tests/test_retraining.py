@@ -79,3 +79,13 @@ def test_removed_units_go_where_they_can(mlp):
     masks = {"a": np.array([1, 0, 1, 1])}
     pruned = prune(keras.Sequential([keras.Input((4,)), *parts]), masks)
     assert without_removed_units(pruned, masks) is pruned
+
+
+def test_biased_networks_are_retrained_at_full_size(tiny):
+    """Folded constants would become biases that train, so the small network would differ."""
+    model = keras.Sequential([keras.Input((4,)), dense(6, "sigmoid"), dense(3)])
+    model.compile(loss="sparse_categorical_crossentropy")
+    masks = make_masks(model, unit_norm, 0.5)
+    network = retrainer(model, masks, tiny, 2, 8, 0, {})(masks, True)
+    assert network.layers[0].units == 6
+    assert measure_sparsity(network) == 0.5

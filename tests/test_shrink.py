@@ -60,12 +60,17 @@ def assert_same_function(found, expected):
 
 
 def prune_unevenly(model, seed=0):
-    """Remove 2 of 6 units of each layer `unit_*`, and most weights of each layer `weight_*`."""
+    """Remove 2 of 6 units of each layer `unit_*`, and most weights of each layer `weight_*`.
+
+    In layer `unit_2` the biases of the removed units stay, so that they output a constant.
+    """
     names = [layer.name for layer in model.layers if layer.name.startswith(("unit", "weight"))]
     masks = {}
     for name in names:
         criterion, share = (random_unit_scores, 1 / 3) if "unit" in name else (random_scores, 0.8)
         masks |= make_masks(model, lambda k, c=criterion: c(k, seed), {name: share})
+    if "unit_2" in masks:
+        masks["unit_2"] = masks["unit_2"] * np.ones((6, 1))
     return prune(model, masks)
 
 
@@ -256,7 +261,7 @@ def convolutional():
         (branching, "at layer 'right'.*one chain"),
         (two_outputs, "'two'.*more than one output"),
         (two_heads, "at layer 'other'"),
-        (normalised, r"at layer 'norm' \(BatchNormalization\).*chain of Dense, activation and"),
+        (normalised, r"at layer 'norm' \(BatchNormalization\).*knows only Dense, activation and"),
         (convolutional, r"at layer 'conv' \(Conv1D\)"),
     ],
 )
@@ -278,7 +283,7 @@ def test_units_that_share_an_activation_stay_together(parts):
     model = chain(*parts[1](), dense(2))
     assert sizes(shrink(model)) == [4, 2]
     pruned = prune(model, {model.layers[0].name: [1, 1, 0, 1]})
-    with pytest.raises(CannotShrink, match="at layer 'mix': its activation .* is not known"):
+    with pytest.raises(CannotShrink, match=r"at layer 'mix': its activation .* is not known"):
         shrink(pruned)
 
 
@@ -290,3 +295,10 @@ def test_a_layer_that_would_lose_all_units_is_named(mlp):
 
 def test_refusals_are_value_errors():
     assert issubclass(CannotShrink, ValueError)
+
+
+def test_layers_behind_the_last_dense_one_do_not_matter():
+    model = keras.Sequential([keras.Input((4,)), dense(6), dense(3), keras.layers.Softmax()])
+    pruned = prune(model, make_masks(model, unit_norm, 0.5))
+    assert [layer.units for layer in shrink(pruned).layers[:2]] == [3, 3]
+    assert_allclose(shrink(pruned)(X), pruned(X), rtol=1e-5, atol=1e-6)
