@@ -29,6 +29,7 @@ PROFILES = NOTEBOOKS / "profiles"
 ROOT = NOTEBOOKS.parent
 RUNS = Path(os.environ.get("PRUNINGLIB_RUNS") or ROOT / "runs")
 RESULTS = ROOT / "data" / "results"
+FIGURES = ROOT / "figures"
 DEFAULT_PROFILE = "mnist"
 STRIPPED = "metadata.papermill cell.metadata.papermill cell.metadata.execution metadata.widgets"
 
@@ -69,12 +70,14 @@ def key(notebook, changed):
 def execute(notebook, changed, folder):
     """Run one notebook into a folder, return the seconds it took; exit if it fails."""
     folder.mkdir(parents=True, exist_ok=True)
+    for old in outputs(notebook, folder):
+        old.unlink()
     output = folder / notebook.name
     values = base64.b64encode(json.dumps(changed).encode()).decode()
     command = [sys.executable, "-m", "papermill", str(notebook), str(output), "-b", values]
     start = perf_counter()
     done = subprocess.run([*command, "--no-progress-bar"], capture_output=True, text=True)
-    if done.returncode:
+    if done.returncode or not outputs(notebook, folder):
         print(done.stderr, file=sys.stderr)
         raise SystemExit(f"{notebook.name} failed; the cell and its error are in {output}.")
     seconds = round(perf_counter() - start)
@@ -82,18 +85,41 @@ def execute(notebook, changed, folder):
     return seconds
 
 
+def outputs(notebook, folder):
+    """Return the tables and figures of a notebook in a folder."""
+    return [p for p in sorted(folder.glob(f"{notebook.stem}*")) if p.suffix in (".csv", ".png")]
+
+
+def published(notebook, profile):
+    """Return what is known of the published run: key, seconds, files; nothing if it is not whole."""
+    record = RESULTS / profile / f"{notebook.stem}.json"
+    known = json.loads(record.read_text()) if record.exists() else {}
+    return known if all((ROOT / file).exists() for file in known.get("files", [])) else {}
+
+
 def publish(notebook, profile, folder, run):
     """Copy tables and figures where they are committed; the default run is the notebook itself."""
-    for ending, target in (("csv", RESULTS / profile), ("png", ROOT / "figures" / profile)):
-        target.mkdir(parents=True, exist_ok=True)
-        for path in folder.glob(f"{notebook.stem}*.{ending}"):
-            shutil.copy(path, target / path.name)
+    folders = {".csv": RESULTS / profile, ".png": FIGURES / profile}
+    targets = {path: folders[path.suffix] / path.name for path in outputs(notebook, folder)}
+    for path, target in targets.items():
+        copy_whole(path, target)
     if profile == DEFAULT_PROFILE:
         executed = folder / notebook.name
         options = ["--keep-output", "--keep-count", "--extra-keys", STRIPPED]
         subprocess.run([sys.executable, "-m", "nbstripout", *options, executed], check=True)
-        shutil.copy(executed, notebook)
-    (RESULTS / profile / f"{notebook.stem}.json").write_text(json.dumps(run, indent=1) + "\n")
+        copy_whole(executed, notebook)
+    run["files"] = [str(target.relative_to(ROOT)) for target in targets.values()]
+    record = folder / f"{notebook.stem}.json"
+    record.write_text(json.dumps(run, indent=1) + "\n")
+    copy_whole(record, RESULTS / profile / record.name)
+
+
+def copy_whole(source, target):
+    """Copy a file so that a reader never sees half of it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{os.getpid()}-{target.name}")
+    shutil.copy(source, temporary)
+    os.replace(temporary, target)
 
 
 def main():
@@ -101,34 +127,43 @@ def main():
     parser.add_argument("profiles", nargs="+", help="names of files in notebooks/profiles")
     parser.add_argument("--only", help="run the notebooks whose name begins so, for example 1")
     parser.add_argument("--jobs", type=int, default=1, help="notebooks to run at a time")
-    parser.add_argument("--publish", action="store_true", help="commit-ready results; skip if done")
+    parser.add_argument("--publish", action="store_true", help="copy results; skip what is there")
     options = parser.parse_args()
     notebooks = sorted(NOTEBOOKS.glob(f"{options.only or '[1-9]'}*.ipynb"))
     for profile in options.profiles:
         run_profile(profile, notebooks, options.jobs, options.publish)
 
 
-def run_profile(profile, notebooks, jobs, publishing):
+def run_profile(profile, notebooks, jobs=1, publishing=False):
+    """Run notebooks with a profile, those that time networks last and alone."""
     folder = RUNS / profile
 
     def run(notebook):
         changed = parameters(notebook, profile)
-        done = RESULTS / profile / f"{notebook.stem}.json"
-        code = key(notebook, changed)
-        if publishing and done.exists() and json.loads(done.read_text())["key"] == code:
+        before = key(notebook, changed)
+        if publishing and published(notebook, profile).get("key") == before:
             print(f"{notebook.stem}: nothing changed since the published run")
             return
+        stored, source = len(networks()), notebook.read_bytes()
         seconds = execute(notebook, changed, folder)
+        if publishing and notebook.read_bytes() != source:
+            raise SystemExit(f"{notebook} was edited meanwhile; its results stay in {folder}.")
         if publishing:
-            publish(notebook, profile, folder, {"key": code, "seconds": seconds})
+            trained = len(networks()) - stored
+            record = {"key": before, "seconds": seconds, "networks_trained": trained}
+            publish(notebook, profile, folder, record)
 
-    # A timing shares the machine with nothing else
     timings = [notebook for notebook in notebooks if "timing" in notebook.name]
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(run, [notebook for notebook in notebooks if notebook not in timings]))
     for notebook in timings:
         run(notebook)
     print(f"Notebooks, tables and figures of profile {profile}: {folder}")
+
+
+def networks():
+    """Return the stored dense networks."""
+    return list((RUNS / "baselines").glob("*.keras"))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 from pruninglib import quiet  # noqa: I001  (first: it imports TensorFlow without its log lines)
 from pruninglib.data import Dataset, load_dataset
-from pruninglib.models import baseline, baselines, compile_training, make_mlp, train
+from pruninglib.models import baseline, baselines, make_mlp
+from pruninglib.training import compile_training, fit_iterations, train
 from pruninglib.criteria import (
     magnitude,
     random_scores,
@@ -16,7 +17,10 @@ from pruninglib.pruning import hold, measure_sparsity, prune, set_masks, strip
 from pruninglib.shrink import CannotShrink, shrink
 from pruninglib.execution import compiled, count_macs, count_parameters, eager, file_bytes
 from pruninglib.timing import time_models
-from pruninglib.evaluation import compare, dead_units, evaluate, gain_over_dense, percent, plateau
-from pruninglib.sweeps import prune_sweep, recovery_sweep, timing_sweep
+from pruninglib.evaluation import compare, evaluate
+from pruninglib.inspection import dead_units, kernel_statistics
+from pruninglib.sweeps import prune_sweep, recovery_sweep
+from pruninglib.timing_sweep import timing_sweep
+from pruninglib.tables import gain_over_dense, percent, plateau
 
 __version__ = "0.1.0"

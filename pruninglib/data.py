@@ -1,8 +1,11 @@
 """The datasets: handwritten digits that ship with scikit-learn, MNIST and Fashion-MNIST."""
 
+import gzip
 import hashlib
 import os
 import struct
+import zipfile
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +30,12 @@ MD5 = {
         "y_test": "15d484375f8d13e6eb1aabb0c3f46965",
     },
 }
-KERAS_CACHE = "the Keras cache (~/.keras/datasets, or $KERAS_HOME/datasets)"
+KERAS_FILES = {
+    "mnist": "mnist.npz in the Keras cache (~/.keras/datasets or $KERAS_HOME/datasets)",
+    "fashion_mnist": "fashion-mnist/*.gz in the Keras cache (~/.keras/datasets or "
+    "$KERAS_HOME/datasets)",
+}
+DAMAGE = (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, ValueError, KeyError)
 
 
 class Dataset(NamedTuple):
@@ -92,18 +100,18 @@ def _read(name, path):
 def _from_keras(name):
     try:
         train, test = getattr(keras.datasets, name).load_data()
-    except Exception as error:
-        if "URL fetch failure" not in str(error):
-            raise ValueError(_damaged(name, KERAS_CACHE, repr(error))) from error
+    except DAMAGE as error:
+        raise ValueError(_damaged(name, KERAS_FILES[name], repr(error))) from error
+    except Exception as error:  # Keras raises a bare Exception when a download fails
         raise FileNotFoundError(
             f"{name} was found neither in the folder PRUNINGLIB_DATA "
-            f"({os.environ.get('PRUNINGLIB_DATA', 'not set')}), nor in {DATA}, nor in "
-            f"{KERAS_CACHE}, and the download failed: {error}. Three ways out: set "
+            f"({os.environ.get('PRUNINGLIB_DATA', 'not set')}), nor in {DATA}, nor as "
+            f"{KERAS_FILES[name]}, and the download failed: {error!r}. Three ways out: set "
             f"PRUNINGLIB_DATA to a folder that holds {name}.npz; copy {name}.npz into {DATA}; "
             'or use dataset="digits", which needs no file.'
         ) from error
     arrays = dict(zip(MD5[name], (*train, *test), strict=True))
-    return _checked(name, arrays, KERAS_CACHE)
+    return _checked(name, arrays, KERAS_FILES[name])
 
 
 def _checked(name, arrays, where):

@@ -5,12 +5,8 @@ import numpy as np
 import pandas as pd
 
 from pruninglib.execution import compiled, count_macs, count_parameters, file_bytes
-from pruninglib.graph import logits_layers, prunable_layers
-from pruninglib.models import targets
 from pruninglib.timing import time_models
-
-# The columns that tell the networks of a table apart
-NETWORK = ("dataset", "scope", "learning_rate", "seed", "method")
+from pruninglib.training import targets
 
 
 def evaluate(run, x, y, loss, batch_size=2000):
@@ -22,6 +18,8 @@ def evaluate(run, x, y, loss, batch_size=2000):
     if loss is None:
         raise ValueError("The model has no loss. Compile it: model.compile(loss=...).")
     outputs = np.concatenate([run(x[i : i + batch_size]) for i in range(0, len(x), batch_size)])
+    if outputs.ndim != 2:
+        raise ValueError(f"Expected one output for each class, got shape {outputs.shape}.")
     losses = keras.losses.get(loss)(targets(y, loss, outputs.shape[-1]), outputs)
     return {
         "accuracy": float(np.mean(outputs.argmax(axis=1) == y)),
@@ -63,51 +61,3 @@ def compare(models, dataset, batch_sizes=(1, 64), repeats=30):
             }
         )
     return pd.DataFrame(list(rows.values()))
-
-
-def percent(shares):
-    """Return the mean and the standard deviation of shares, one for each seed, as text.
-
-    >>> percent(pd.Series([0.97, 0.98, 0.99]))
-    '98.0 ± 1.0 %'
-    """
-    spread = f" ± {100 * shares.std():.1f}" if len(shares) > 1 else ""
-    return f"{100 * shares.mean():.1f}{spread} %"
-
-
-def dead_units(model, inputs):
-    """Return {layer name: bool array}: which hidden units output the same for all the inputs.
-
-    The layers are those with units, but for the ones that make the logits.
-    """
-    names = [name for name in prunable_layers(model) if name not in logits_layers(model)]
-    outputs = keras.Model(model.inputs, {name: model.get_layer(name).output for name in names})
-    values = outputs.predict(inputs, batch_size=2000, verbose=0)
-    return {
-        name: np.ptp(values[name].reshape(-1, values[name].shape[-1]), axis=0) == 0
-        for name in names
-    }
-
-
-def gain_over_dense(table):
-    """Return each row's accuracy minus that at sparsity 0 of the same network and method.
-
-    Args:
-        table: rows of `prune_sweep`, sparsity 0 among them.
-    """
-    keys = [key for key in NETWORK if key in table]
-    dense = table[table["sparsity"] == 0].set_index(keys)["accuracy"]
-    return table["accuracy"] - table.set_index(keys).index.map(dense)
-
-
-def plateau(table, tolerance=0.01):
-    """Return, for each network and method, the largest sparsity that keeps the accuracy.
-
-    Args:
-        table: rows of `prune_sweep`, sparsity 0 among them.
-        tolerance: what may be lost, as a share: 0.01 is one point.
-    """
-    keys = [key for key in NETWORK if key in table]
-    rounding = 1e-9  # 0.97 - 0.98 is a little less than -0.01
-    kept = table[gain_over_dense(table) >= -tolerance - rounding]
-    return kept.groupby(keys, sort=False)["sparsity"].max().reset_index()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from pruninglib.graph import PRUNABLE, check_graph
+from pruninglib.graph import PRUNABLE, check_graph, nodes
 
 
 def eager(model):
@@ -35,11 +35,11 @@ def count_macs(model, nonzero=False):
     """
     check_graph(model)
     macs = 0
-    for layer in model.layers:
+    for layer, calls in nodes(model).items():
         if isinstance(layer, PRUNABLE):
             kernel = np.asarray(layer.kernel)
             channels_first = getattr(layer, "data_format", None) == "channels_first"
-            for node in layer._inbound_nodes:
+            for node in calls:
                 shape = node.output_tensors[0].shape
                 positions = np.prod(shape[2:] if channels_first else shape[1:-1], dtype=int)
                 macs += int(positions * (np.count_nonzero(kernel) if nonzero else kernel.size))

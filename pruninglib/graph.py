@@ -58,19 +58,33 @@ def check_names(names, known):
         raise ValueError(f"Unknown layers {unknown}; expected some of {list(known)}.")
 
 
+def nodes(model):
+    """Return {layer: its calls in this model}, in order.
+
+    A layer remembers its calls in other models too, even in those that Keras built and threw
+    away while the layers of a Sequential were added or loaded.
+    """
+    graph = model._functional if isinstance(model, keras.Sequential) else model
+    calls = {}
+    for depth in sorted(graph._nodes_by_depth, reverse=True):
+        for node in graph._nodes_by_depth[depth]:
+            calls.setdefault(node.operation, []).append(node)
+    return calls
+
+
 def logits_layers(model):
     """Return the names of the layers whose units are the model's outputs.
 
     From each output the graph is followed back to the nearest layers that have units.
     """
-    names, to_visit, visited = set(), list(model.outputs), set()
+    names, to_visit, visited, calls = set(), list(model.outputs), set(), nodes(model)
     while to_visit:
         operation = to_visit.pop()._keras_history.operation
         if isinstance(operation, PRUNABLE):
             names.add(operation.name)
         elif operation not in visited:
             visited.add(operation)
-            for node in operation._inbound_nodes:
+            for node in calls[operation]:
                 to_visit.extend(node.input_tensors)
     return names
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from pruninglib.models import compile_training, fit_iterations, train
 from pruninglib.pruning import prune, set_masks
 from pruninglib.shrink import CannotShrink, shrink
+from pruninglib.training import compile_training, fit_iterations, train
 
 
 def retrainer(model, masks, dataset, iterations, batch_size, seed, training):

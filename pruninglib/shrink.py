@@ -8,28 +8,9 @@ the bias of the next layer, so that the outputs stay the same to rounding.
 import keras
 import numpy as np
 
+from pruninglib.chain import CannotShrink, acts_on_each_unit, dense_chain
 from pruninglib.graph import prunable_layers, rebuild
 from pruninglib.hold import HoldMask
-
-MIXING = ("softmax", "log_softmax", "sparsemax", "glu", "threshold")
-ELEMENTWISE = tuple(
-    getattr(keras.activations, name)
-    for name in dir(keras.activations)
-    if not name.startswith("_") and name not in (*MIXING, "get", "serialize", "deserialize")
-)
-PASSING = (
-    keras.layers.Activation,
-    keras.layers.ReLU,
-    keras.layers.LeakyReLU,
-    keras.layers.ELU,
-    keras.layers.Dropout,
-    keras.layers.GaussianNoise,
-    keras.layers.Identity,
-)
-
-
-class CannotShrink(ValueError):
-    """The model has a layer that `shrink` cannot make smaller without changing the outputs."""
 
 
 def shrink(pruned):
@@ -43,7 +24,7 @@ def shrink(pruned):
     where removed units share an activation with others, or where no unit would be left.
     """
     prunable_layers(pruned)
-    chain = _dense_chain(pruned)
+    chain = dense_chain(pruned)
     dense = [layer for layer in chain if isinstance(layer, keras.layers.Dense)]
     kernels = [np.asarray(layer.kernel) for layer in dense]
     biases = [
@@ -65,32 +46,6 @@ def shrink(pruned):
     return _rebuild_smaller(pruned, dense, kernels, biases, kept)
 
 
-def _dense_chain(model):
-    """Return the layers of a chain of Dense and passing layers, up to the last Dense, or raise."""
-    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
-    before, last = None, 0
-    for i, layer in enumerate(layers):
-        parents = [
-            t._keras_history.operation for n in layer._inbound_nodes for t in n.input_tensors
-        ]
-        if len(parents) != 1 or (before is not None and parents[0] is not before):
-            raise CannotShrink(
-                f"Cannot shrink at layer {layer.name!r} ({type(layer).__name__}): shrink works on "
-                "one chain of layers, each used once."
-            )
-        before = layer
-        last = i if isinstance(layer, keras.layers.Dense) else last
-    for layer in layers[: last + 1]:
-        if not isinstance(layer, (keras.layers.Dense, *PASSING)):
-            raise CannotShrink(
-                f"Cannot shrink at layer {layer.name!r} ({type(layer).__name__}): before the last "
-                "Dense layer shrink knows only Dense, activation and dropout layers."
-            )
-    if len(model.outputs) > 1:
-        raise CannotShrink(f"Cannot shrink model {model.name!r}: it has more than one output.")
-    return layers[: last + 1]
-
-
 def _read_units(kernels):
     """Return, for the inputs of each Dense layer and the outputs, which ones something reads."""
     read = [np.arange(kernels[-1].shape[1])]
@@ -106,7 +61,7 @@ def _constant_outputs(chain, layer, bias):
         if isinstance(link, keras.layers.Dense) and link is not layer:
             break
         activation = getattr(link, "activation", None)
-        if not _acts_on_each_unit(activation):
+        if not acts_on_each_unit(activation):
             name = getattr(activation, "__name__", activation)
             raise CannotShrink(
                 f"Cannot shrink at layer {link.name!r}: its activation {name!r} is not known to "
@@ -114,12 +69,6 @@ def _constant_outputs(chain, layer, bias):
             )
         values = activation(values) if link is layer else link(values)
     return np.asarray(values, np.float64)[0]
-
-
-def _acts_on_each_unit(activation):
-    if isinstance(activation, keras.layers.Activation):
-        activation = activation.activation
-    return activation in (None, *ELEMENTWISE) or isinstance(activation, PASSING)
 
 
 def _rebuild_smaller(model, dense, kernels, biases, kept):

@@ -31,9 +31,10 @@ def time_models(runs, inputs, batch_sizes=(1, 64), repeats=30, least_seconds=0.0
             _seconds(run, batches, 3)
             calls[label] = 1 + int(least_seconds / _seconds(run, batches, 3))
         measured = {label: [] for label in runs}
-        for _ in range(repeats):
+        for repeat in range(repeats):
             for label, run in runs.items():
-                measured[label].append(1e3 * _seconds(run, batches, calls[label]))
+                first = repeat * calls[label]
+                measured[label].append(1e3 * _seconds(run, batches, calls[label], first))
         for label, milliseconds in measured.items():
             q1, median, q3 = np.percentile(milliseconds, (25, 50, 75))
             yield {
@@ -47,8 +48,8 @@ def time_models(runs, inputs, batch_sizes=(1, 64), repeats=30, least_seconds=0.0
             }
 
 
-def _seconds(run, batches, calls):
+def _seconds(run, batches, calls, first=0):
     start = perf_counter()
-    for call in range(calls):
+    for call in range(first, first + calls):
         run(batches[call % len(batches)])
     return (perf_counter() - start) / calls

@@ -210,7 +210,9 @@ def test_altered_keras_cache_is_named(folders):
         (arrays["x_train"], arrays["y_train"]),
         (arrays["x_test"], arrays["y_test"]),
     )
-    with pytest.raises(ValueError, match=r"the Keras cache .*is not the official mnist dataset"):
+    with pytest.raises(
+        ValueError, match=r"^mnist\.npz in the Keras cache .*is not the official mnist dataset"
+    ):
         load_dataset("mnist")
 
 
@@ -219,7 +221,9 @@ def test_damaged_keras_cache_is_named(folders, monkeypatch):
         raise EOFError("No data left in file")
 
     monkeypatch.setattr(keras.datasets.mnist, "load_data", load_data)
-    with pytest.raises(ValueError, match=r"the Keras cache .*EOFError.*No data left"):
+    with pytest.raises(
+        ValueError, match=r"^mnist\.npz in the Keras cache .*EOFError.*No data left"
+    ):
         load_dataset("mnist")
 
 
@@ -232,3 +236,12 @@ def test_no_file_and_no_network_names_three_ways_out(name, folders):
     assert caught.match(f"copy {name}.npz into {folders.project}")
     assert caught.match('dataset="digits", which needs no file')
     assert str(folders.variable) in str(caught.value)
+
+
+def test_a_broken_connection_names_three_ways_out(folders, monkeypatch):
+    def load_data():
+        raise ConnectionResetError("reset by peer")
+
+    monkeypatch.setattr(keras.datasets.mnist, "load_data", load_data)
+    with pytest.raises(FileNotFoundError, match=r"reset by peer.*Three ways out"):
+        load_dataset("mnist")

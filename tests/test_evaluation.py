@@ -137,5 +137,5 @@ def test_plateau_includes_what_loses_just_the_tolerance():
 
 
 def test_the_examples_in_the_docstrings_hold():
-    result = doctest.testmod(evaluation, extraglobs={"pd": pd})
+    result = doctest.testmod(tables, extraglobs={"pd": pd})
     assert result.attempted >= 1 and result.failed == 0

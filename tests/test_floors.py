@@ -9,11 +9,13 @@ import pytest
 import pruninglib
 
 FLOORS = {
-    **dict.fromkeys(("quiet", "paths", "criteria", "hold", "graph", "timing", "plots"), 0),
-    **dict.fromkeys(("data", "models", "masks", "shrink", "execution"), 1),
-    **dict.fromkeys(("pruning", "evaluation"), 2),
-    "retraining": 3,
-    "sweeps": 4,
+    **dict.fromkeys(
+        ("quiet", "paths", "criteria", "hold", "graph", "timing", "plots", "tables"), 0
+    ),
+    **dict.fromkeys(("data", "training", "chain", "masks", "execution", "inspection"), 1),
+    **dict.fromkeys(("models", "shrink", "pruning", "evaluation"), 2),
+    **dict.fromkeys(("retraining", "rows"), 3),
+    **dict.fromkeys(("sweeps", "timing_sweep"), 4),
     "batch": 5,
 }
 FOLDER = Path(pruninglib.__file__).parent

@@ -7,7 +7,14 @@ from conftest import dense, unbuilt, with_moving_average
 from keras import layers
 from numpy.testing import assert_allclose
 
-from pruninglib.graph import check_graph, check_names, logits_layers, prunable_layers, rebuild
+from pruninglib.graph import (
+    check_graph,
+    check_names,
+    logits_layers,
+    nodes,
+    prunable_layers,
+    rebuild,
+)
 
 X = np.random.default_rng(0).random((5, 4), np.float32)
 
@@ -138,3 +145,22 @@ def test_a_moving_average_inside_a_loss_scale_is_refused():
     model.compile(keras.optimizers.LossScaleOptimizer(inner), "mse")
     with pytest.raises(ValueError, match="use_ema=False"):
         rebuild(model, lambda layer, config: config)
+
+
+def grown():
+    """A Sequential whose layers were added one by one, which leaves calls in models thrown away."""
+    model = keras.Sequential([keras.Input((4,))])
+    for layer in (dense(6), dense(5), dense(3)):
+        model.add(layer)
+    return model
+
+
+def test_calls_are_those_of_this_model(tmp_path):
+    model = grown()
+    assert [len(calls) for calls in nodes(model).values()] == [1] * 4
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert [len(calls) for calls in nodes(loaded).values()] == [1] * 4
+    keras.Model(model.inputs, model.layers[1](model.layers[0](model.inputs[0])))
+    assert [len(calls) for calls in nodes(model).values()] == [1] * 4
+    assert logits_layers(loaded) == {model.layers[-1].name}

@@ -163,6 +163,17 @@ def test_timing_sweep_divides_by_the_dense_network(timing, trained):
         assert timing[f"speed_up_{size}"].tolist() == expected.tolist()
 
 
+def test_a_level_that_leaves_no_unit_has_its_masked_row_only(trained, tiny):
+    rows = timing_sweep(trained, tiny, [1.0], iterations=1, batch_sizes=[1], repeats=1)
+    assert [row["stage"] for row in rows] == ["dense", "masked"]
+
+
+def test_a_model_that_holds_masks_is_refused(trained, tiny):
+    pruned = prune(trained, make_masks(trained, unit_norm, 0.5))
+    with pytest.raises(ValueError, match=r"holds a mask already.*Pass strip"):
+        next(prune_sweep(pruned, tiny, {"weight": magnitude}, [0.5]))
+
+
 def test_every_row_says_what_was_asked(recovery, timing):
     for table in (recovery, timing):
         assert table[[*ASKED, "measured_sparsity", "seed"]].notna().all().all()

@@ -1,0 +1,38 @@
+"""What the rows of the sweeps say, seed by seed."""
+
+# The columns that tell the networks of a table apart
+NETWORK = ("dataset", "scope", "learning_rate", "seed", "method")
+
+
+def percent(shares):
+    """Return the mean and the standard deviation of shares, one for each seed, as text.
+
+    >>> percent(pd.Series([0.97, 0.98, 0.99]))
+    '98.0 ± 1.0 %'
+    """
+    spread = f" ± {100 * shares.std():.1f}" if len(shares) > 1 else ""
+    return f"{100 * shares.mean():.1f}{spread} %"
+
+
+def gain_over_dense(table):
+    """Return each row's accuracy minus that at sparsity 0 of the same network and method.
+
+    Args:
+        table: rows of `prune_sweep`, sparsity 0 among them.
+    """
+    keys = [key for key in NETWORK if key in table]
+    dense = table[table["sparsity"] == 0].set_index(keys)["accuracy"]
+    return table["accuracy"] - table.set_index(keys).index.map(dense)
+
+
+def plateau(table, tolerance=0.01):
+    """Return, for each network and method, the largest sparsity that keeps the accuracy.
+
+    Args:
+        table: rows of `prune_sweep`, sparsity 0 among them.
+        tolerance: what may be lost, as a share: 0.01 is one point.
+    """
+    keys = [key for key in NETWORK if key in table]
+    rounding = 1e-9  # 0.97 - 0.98 is a little less than -0.01
+    kept = table[gain_over_dense(table) >= -tolerance - rounding]
+    return kept.groupby(keys, sort=False)["sparsity"].max().reset_index()
