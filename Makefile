@@ -2,6 +2,8 @@
 PYTHON ?= python3
 ENV = .venv
 BIN = $(ENV)/bin
+PACKAGES = -c constraints.txt -r requirements.txt -r requirements-dev.txt -e .
+INSTALL = pip install -q --python $(BIN)/python $(PACKAGES)
 
 .PHONY: run test results lab bench lint clean
 
@@ -24,13 +26,12 @@ bench: $(ENV)/ready  ## ratios for benchmarks/README.md; run it with nothing els
 	$(BIN)/python benchmarks/sweep.py
 
 # uv where it can be had, for it is several times faster; else pip
-$(ENV)/ready: requirements.txt constraints.txt pyproject.toml
+$(ENV)/ready: requirements.txt requirements-dev.txt constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit(f"Python 3.11 to 3.13 is needed (TensorFlow has no other), found {v[0]}.{v[1]}. Try: make PYTHON=python3.12")'
-	$(PYTHON) -m venv $(ENV)
-	$(BIN)/python -m pip install -q uv || echo "uv cannot be had, using pip"
-	if $(BIN)/python -m uv --version >/dev/null 2>&1; \
-	then $(BIN)/python -m uv pip install --python $(BIN)/python -c constraints.txt -r requirements.txt -r requirements-dev.txt -e .; \
-	else $(BIN)/python -m pip install -c constraints.txt -r requirements.txt -r requirements-dev.txt -e .; fi
+	if command -v uv >/dev/null; \
+	then uv venv -q --clear --seed --python $(PYTHON) $(ENV) && uv $(INSTALL); \
+	else $(PYTHON) -m venv --clear $(ENV) && \
+		{ $(BIN)/pip install -q uv && $(BIN)/uv $(INSTALL) || $(BIN)/pip install -q $(PACKAGES); }; fi
 	touch $@
 
 clean:

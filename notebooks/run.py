@@ -91,7 +91,7 @@ def outputs(notebook, folder):
 
 
 def published(notebook, profile):
-    """Return what is known of the published run: key, seconds, files; nothing if it is not whole."""
+    """Return the record of the published run, or nothing if one of its files is gone."""
     record = RESULTS / profile / f"{notebook.stem}.json"
     known = json.loads(record.read_text()) if record.exists() else {}
     return known if all((ROOT / file).exists() for file in known.get("files", [])) else {}

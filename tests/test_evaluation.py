@@ -1,26 +1,17 @@
 """Accuracy and loss of known outputs; every column of the table against its own function."""
 
-import doctest
-
 import keras
 import numpy as np
-import pandas as pd
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
 
 from pruninglib import (
     compare,
     count_macs,
     count_parameters,
-    dead_units,
     eager,
     evaluate,
-    evaluation,
     file_bytes,
-    gain_over_dense,
     make_masks,
-    percent,
-    plateau,
     prune,
     unit_norm,
 )
@@ -81,61 +72,3 @@ def test_table_has_one_row_a_network_with_all_that_it_costs(trained, tiny):
 def test_a_model_without_a_loss_is_refused():
     with pytest.raises(ValueError, match=r"has no loss\. Compile it"):
         evaluate(known, np.arange(5), LABELS, None)
-
-
-def test_percent_is_mean_and_spread_over_seeds():
-    assert percent(pd.Series([0.97, 0.98, 0.99])) == "98.0 ± 1.0 %"
-    assert percent(pd.Series([0.975])) == "97.5 %"
-
-
-def test_dead_units_are_those_that_never_change():
-    parts = [keras.layers.Dense(3, "relu", name="a"), keras.layers.Dense(2, name="logits")]
-    model = keras.Sequential([keras.Input((2,)), *parts])
-    kernel, bias = np.array([[1.0, -1.0, 0.0], [1.0, -1.0, 0.0]]), np.array([0.0, 0.0, 5.0])
-    model.get_layer("a").set_weights([kernel, bias])
-    found = dead_units(model, np.array([[1.0, 2.0], [3.0, 4.0]], np.float32))
-    assert list(found) == ["a"]
-    assert_array_equal(found["a"], [False, True, True])
-
-
-SWEEP = pd.DataFrame(
-    {
-        "seed": [0, 0, 0, 1, 1, 1, 0, 0, 0],
-        "method": ["weight"] * 6 + ["unit"] * 3,
-        "sparsity": [0.5, 0.0, 0.9] * 3,
-        "accuracy": [0.97, 0.98, 0.5, 0.9, 0.95, 0.6, 0.99, 0.98, 0.975],
-    }
-)
-
-
-def test_gain_is_over_the_dense_network_of_the_same_seed_and_method():
-    expected = [-0.01, 0, -0.48, -0.05, 0, -0.35, 0.01, 0, -0.005]
-    assert_allclose(gain_over_dense(SWEEP), expected, atol=1e-12)
-    some = SWEEP[SWEEP["method"] == "unit"]
-    assert_allclose(gain_over_dense(some), expected[6:], atol=1e-12)
-    assert_allclose(gain_over_dense(some.drop(columns="seed")), expected[6:], atol=1e-12)
-
-
-def test_plateau_ends_where_more_than_the_tolerance_is_lost():
-    def ends(tolerance):
-        table = plateau(SWEEP, tolerance).sort_values(["method", "seed"])
-        assert list(zip(table["method"], table["seed"], strict=True)) == [
-            ("unit", 0),
-            ("weight", 0),
-            ("weight", 1),
-        ]
-        return table["sparsity"].tolist()
-
-    assert ends(0.001) == [0.5, 0, 0]
-    assert ends(0.02) == [0.9, 0.5, 0]
-    assert ends(1) == [0.9, 0.9, 0.9]
-
-
-def test_plateau_includes_what_loses_just_the_tolerance():
-    table = plateau(SWEEP[(SWEEP["method"] == "weight") & (SWEEP["seed"] == 0)], tolerance=0.01)
-    assert table["sparsity"].tolist() == [0.5]  # from 98 to 97 %
-
-
-def test_the_examples_in_the_docstrings_hold():
-    result = doctest.testmod(tables, extraglobs={"pd": pd})
-    assert result.attempted >= 1 and result.failed == 0
