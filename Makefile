@@ -5,7 +5,7 @@ BIN = $(ENV)/bin
 PACKAGES = -c constraints.txt -r requirements.txt -r requirements-dev.txt -e .
 INSTALL = pip install -q --python $(BIN)/python $(PACKAGES)
 
-.PHONY: run test results lab bench lint clean
+.PHONY: run test results lab bench clean
 
 run: $(ENV)/ready  ## all four notebooks on the embedded digits, in runs/quick
 	$(BIN)/python notebooks/run.py quick --jobs 2
