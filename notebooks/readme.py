@@ -105,7 +105,10 @@ def speed(ratios):
 def running_times():
     """Return how long each notebook took, as Markdown."""
     lines = ["### Running times", ""]
-    lines += ["On 2 cores, the dense networks read from the store unless said otherwise:", ""]
+    lines += [
+        "On 2 cores, notebooks 1 to 3 beside other work, the dense networks from the store:",
+        "",
+    ]
     for name in NAMES:
         runs = sorted((RESULTS / name).glob("[1-9]*.json"))
         times = [running_time(run.stem, json.loads(run.read_text())) for run in runs]
