@@ -18,7 +18,25 @@ SHOWN = (0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99)
 def results():
     """Return the results section as Markdown."""
     sections = [accuracy_table(name) + timing_table(name) for name in NAMES]
-    return "\n".join([*sections, running_times()])
+    return "\n".join([*sections, learning_rates(), running_times()])
+
+
+def learning_rates():
+    """Return what the two learning rates of the published study give, as Markdown."""
+    sweep = pd.read_csv(RESULTS / "learning_rates" / "1_prune_sweep.csv")
+    shapes = pd.read_csv(RESULTS / "learning_rates" / "1_prune_sweep_shapes.csv")
+    limits = plateau(sweep).groupby(["learning_rate", "method"])["sparsity"].mean()
+    lines = ["### Two learning rates, MNIST, 50 epochs, no decay", ""]
+    lines += ["| learning rate | dense accuracy | weights within 1 point | units within 1 point |"]
+    lines[-1] += " excess kurtosis of the weights, by layer |"
+    lines += ["|---" * 5 + "|"]
+    for rate, rows in sweep.groupby("learning_rate", sort=False):
+        dense = rows[(rows["sparsity"] == 0) & (rows["method"] == "weight")]["accuracy"]
+        ends = " | ".join(f"{limits[rate, method]:.0%}" for method in ("weight", "unit"))
+        kurtosis = shapes[shapes["learning_rate"] == rate].groupby("layer")["kurtosis"].mean()
+        spread = ", ".join(f"{value:.1f}" for value in kurtosis)
+        lines.append(f"| {rate:g} | {percent(dense)} | {ends} | {spread} |")
+    return "\n".join(lines) + "\n"
 
 
 def accuracy_table(name):
@@ -50,7 +68,8 @@ def accuracy_table(name):
     lines += [
         "",
         f"{sweep['seed'].nunique()} seeds, mean ± standard deviation, last iteration; sparsity 0 "
-        "is the control with the same extra training. Largest sparsity within 1 point of the dense "
+        "is the dense network, and in the retrained columns the control with the same extra "
+        "training. Largest sparsity within 1 point of the dense "
         f"network, without retraining: {', '.join(limit_texts)}. With the mask free, a network "
         f"pruned to 99 % ends at a sparsity of {regrown}.",
         "",
@@ -111,16 +130,9 @@ def running_times():
     ]
     for name in NAMES:
         runs = sorted((RESULTS / name).glob("[1-9]*.json"))
-        times = [running_time(run.stem, json.loads(run.read_text())) for run in runs]
+        times = [f"{run.stem} {json.loads(run.read_text())['seconds']} s" for run in runs]
         lines.append(f"* {NAMES[name]}: {', '.join(times)}.")
     return "\n".join(lines) + "\n"
-
-
-def running_time(notebook, run):
-    """Return the seconds of a notebook, and how many dense networks were trained in them."""
-    trained = run["networks_trained"]
-    note = f" with the training of {trained} dense networks" if trained else ""
-    return f"{notebook} {run['seconds']} s{note}"
 
 
 if __name__ == "__main__":

@@ -67,14 +67,19 @@ def key(notebook, changed):
     return hashlib.sha256(json.dumps([code, changed], sort_keys=True).encode()).hexdigest()
 
 
+def encoded(changed):
+    """Return parameters as papermill's -b wants them: YAML, for it reads JSON's 1e-05 as text."""
+    return base64.b64encode(yaml.safe_dump(changed).encode()).decode()
+
+
 def execute(notebook, changed, folder):
     """Run one notebook into a folder, return the seconds it took; exit if it fails."""
     folder.mkdir(parents=True, exist_ok=True)
     for old in outputs(notebook, folder):
         old.unlink()
     output = folder / notebook.name
-    values = base64.b64encode(json.dumps(changed).encode()).decode()
-    command = [sys.executable, "-m", "papermill", str(notebook), str(output), "-b", values]
+    command = [sys.executable, "-m", "papermill", str(notebook), str(output)]
+    command += ["-b", encoded(changed)]
     start = perf_counter()
     done = subprocess.run([*command, "--no-progress-bar"], capture_output=True, text=True)
     if done.returncode or not outputs(notebook, folder):
@@ -144,14 +149,12 @@ def run_profile(profile, notebooks, jobs=1, publishing=False):
         if publishing and published(notebook, profile).get("key") == before:
             print(f"{notebook.stem}: nothing changed since the published run")
             return
-        stored, source = len(networks()), notebook.read_bytes()
+        source = notebook.read_bytes()
         seconds = execute(notebook, changed, folder)
         if publishing and notebook.read_bytes() != source:
             raise SystemExit(f"{notebook} was edited meanwhile; its results stay in {folder}.")
         if publishing:
-            trained = len(networks()) - stored
-            record = {"key": before, "seconds": seconds, "networks_trained": trained}
-            publish(notebook, profile, folder, record)
+            publish(notebook, profile, folder, {"key": before, "seconds": seconds})
 
     timings = [notebook for notebook in notebooks if "timing" in notebook.name]
     with ThreadPoolExecutor(jobs) as pool:
@@ -159,11 +162,6 @@ def run_profile(profile, notebooks, jobs=1, publishing=False):
     for notebook in timings:
         run(notebook)
     print(f"Notebooks, tables and figures of profile {profile}: {folder}")
-
-
-def networks():
-    """Return the stored dense networks."""
-    return list((RUNS / "baselines").glob("*.keras"))
 
 
 if __name__ == "__main__":

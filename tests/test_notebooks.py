@@ -1,6 +1,7 @@
 """The notebooks run with the quick profile, say the same twice, and are clean as committed."""
 
 import ast
+import base64
 import importlib.util
 import os
 import re
@@ -177,6 +178,14 @@ def test_profiles_hold_known_parameters_of_the_right_type(path):
     }
     for name, value in yaml.safe_load(path.read_text()).items():
         assert type(value) is type(known[name]), name
+        if isinstance(value, list):
+            assert {type(part) for part in value} == {type(part) for part in known[name]}, name
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
+def test_profiles_reach_papermill_with_numbers_as_numbers(path):
+    changed = run.parameters(NOTEBOOKS[0], path.stem)
+    assert yaml.safe_load(base64.b64decode(run.encoded(changed))) == changed
 
 
 def test_parameters_of_one_name_have_one_default_and_one_help():
