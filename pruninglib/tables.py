@@ -1,5 +1,7 @@
 """What the rows of the sweeps say, seed by seed."""
 
+import pandas as pd
+
 # The columns that tell the networks of a table apart
 NETWORK = ("dataset", "scope", "learning_rate", "seed", "method")
 
@@ -10,6 +12,7 @@ def percent(shares):
     >>> percent(pd.Series([0.97, 0.98, 0.99]))
     '98.0 ± 1.0 %'
     """
+    shares = pd.Series(shares)  # with one seed a table gives a number
     spread = f" ± {100 * shares.std():.1f}" if len(shares) > 1 else ""
     return f"{100 * shares.mean():.1f}{spread} %"
 
