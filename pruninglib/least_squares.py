@@ -1,0 +1,87 @@
+"""The least-squares problem of one layer, from chunks of its inputs and targets. No Keras."""
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve, inv
+
+IN_MEMORY = 2**28  # numbers of all factors together that are kept, 2 GB, not computed again
+
+
+def fit(chunks, start, kept, ridge=1e-3, passes=0):
+    """Return the weights W that minimise |X W - T|^2 + strength |W - start|^2, where `kept`.
+
+    Args:
+        chunks: function without arguments that returns an iterable of chunks (X, T): rows of
+            inputs (rows, inputs) and their targets (rows, units). It is called passes + 1 times.
+        start: weights (inputs, units) to stay near; those that are not kept are zero.
+        kept: bool array of the same shape. Each unit has a problem of its own.
+        ridge: strength of the pull to `start`, relative to the mean square of the live inputs.
+        passes: how often to fit again for a ReLU: where the target is negative, any negative
+            output is right. Each pass moves such a target to the last output if that is
+            negative; a majorisation, so that |relu(X W) - relu(T)|^2 falls from pass to pass,
+            but where the target is positive and the output is not.
+
+    With passes=0 the error on the rows is at most that of `start`.
+    """
+    start = np.where(kept, start, 0).astype(np.float64)
+    gram, right = np.zeros((len(start), len(start))), np.zeros_like(start)
+    count = 0
+    for x, targets in chunks():
+        gram += x.T @ x
+        right += x.T @ targets
+        count += len(x)
+    unknowns = int(kept.sum(axis=0).max())
+    if count < unknowns:
+        raise ValueError(f"{count} rows of inputs for a unit with {unknowns} weights to fit.")
+    squares = np.diag(gram)
+    if not squares.any():
+        return start
+    strength = ridge * squares[squares > 0].mean()
+    np.fill_diagonal(gram, squares + strength)
+    solve = _solver(gram, kept)
+    weights = solve(right + strength * start)
+    for _ in range(passes):
+        right = strength * start
+        for x, targets in chunks():
+            cut_off = np.minimum(x @ weights.astype(x.dtype), 0)
+            right = right + x.T @ np.where(targets > 0, targets, cut_off)
+        weights = solve(right)
+    return weights
+
+
+def _solver(gram, kept):
+    """Return a function right side -> weights.
+
+    A unit that keeps few inputs solves for those. One that loses few solves for the multipliers
+    of these instead, which hold them at zero: G w = right + multipliers. Units alike share work.
+    """
+    inverse = inv(gram) if 2 * kept.sum(axis=0).max() > len(gram) else None
+    patterns, index = np.unique(kept, axis=1, return_inverse=True)
+    problems = []
+    for i, pattern in enumerate(patterns.T):
+        few = 2 * pattern.sum() <= len(pattern)
+        chosen = np.flatnonzero(pattern if few else ~pattern)
+        problems.append((few, chosen, np.ix_(chosen, np.flatnonzero(index.ravel() == i))))
+
+    def factors():
+        for few, chosen, _ in problems:
+            square = (gram if few else inverse)[np.ix_(chosen, chosen)]
+            yield cho_factor(square, overwrite_a=True, check_finite=False) if len(square) else None
+
+    fits = sum(chosen.size**2 for _, chosen, _ in problems) <= IN_MEMORY
+    stored = list(factors()) if fits else None
+
+    def solve(right):
+        weights = np.zeros_like(right) if inverse is None else inverse @ right
+        for (few, chosen, where), factor in zip(problems, stored or factors(), strict=True):
+            units = where[1].ravel()
+            if few:
+                weights[:, units] = 0
+                if chosen.size:
+                    weights[where] = cho_solve(factor, right[where], check_finite=False)
+            elif chosen.size:
+                multipliers = cho_solve(factor, weights[where], check_finite=False)
+                weights[:, units] -= inverse[:, chosen] @ multipliers
+                weights[where] = 0
+        return weights
+
+    return solve

@@ -1,0 +1,49 @@
+"""Make up for removed units without data: add them to the kept units most like them."""
+
+import keras
+import numpy as np
+
+from pruninglib.activations import matrix
+from pruninglib.chain import CannotShrink, dense_chain
+from pruninglib.graph import prunable_layers, rebuild
+
+
+def merge_units(pruned, dense, threshold=0.45):
+    """Return a copy of a model without some units whose outgoing weights went to similar units.
+
+    A removed unit's outgoing weights are added to those of the kept unit whose incoming weights
+    have the largest cosine similarity with its own, scaled by the ratio of their norms, if that
+    similarity reaches the threshold (neuron merging, Kim et al. 2020; 0.45 is theirs).
+
+    Args:
+        pruned: `dense` pruned with unit masks, a chain of Dense layers; it is left untouched.
+        dense: the model that was pruned.
+    """
+    prunable_layers(pruned)
+    try:
+        layers = [x for x in dense_chain(pruned) if isinstance(x, keras.layers.Dense)]
+    except CannotShrink as error:
+        raise ValueError(f"merge_units works on chains of Dense layers only. {error}") from error
+    merged = rebuild(pruned, lambda layer, config: config)
+    merged.set_weights(pruned.get_weights())
+    for layer, after in zip(layers[:-1], layers[1:], strict=True):
+        incoming = matrix(dense.get_layer(layer.name)).astype(np.float64)
+        kept = np.asarray(layer.kernel).any(axis=0)
+        share = _shares(incoming, kept, threshold)
+        kernel = np.asarray(dense.get_layer(after.name).kernel)
+        alive = np.asarray(after.kernel).any(axis=0)
+        merged.get_layer(after.name).kernel.assign((share @ kernel) * alive)
+    return merged
+
+
+def _shares(incoming, kept, threshold):
+    """Return the matrix that moves the outgoing weights of removed units to kept ones."""
+    norms = np.linalg.norm(incoming, axis=0)
+    directions = incoming / np.maximum(norms, np.finfo(float).tiny)
+    share = np.diag(kept.astype(float))
+    for unit in np.flatnonzero(~kept):
+        similarity = np.where(kept, directions.T @ directions[:, unit], -1)
+        best = similarity.argmax()
+        if similarity[best] >= threshold:
+            share[best, unit] = norms[unit] / norms[best]
+    return share

@@ -1,0 +1,114 @@
+"""Repair a pruned network in closed form: no labels, no gradient steps.
+
+Layer by layer, the weights that are left are fitted by least squares to what the dense network
+computes there, from the inputs that the layer gets in the network repaired so far (as He et al.
+2017, "Channel pruning for accelerating very deep neural networks", do for channels).
+"""
+
+import keras
+import numpy as np
+
+from pruninglib.activations import IN_MEMORY, assign_matrix, layer_rows, matrix
+from pruninglib.execution import eager
+from pruninglib.graph import prunable_layers, rebuild
+from pruninglib.hold import HoldMask
+from pruninglib.least_squares import fit
+
+
+def repair(pruned, dense, inputs, ridge=1e-3, passes=3):
+    """Return a copy of a pruned model whose weights that are left fit the dense model again.
+
+    Args:
+        pruned: a model that holds masks, from `prune`; it is left untouched.
+        dense: the model that was pruned.
+        inputs: unlabelled examples, a few thousand of them. Their activations are computed in
+            chunks, and kept up to 1 GB; what else is kept is a square of its inputs for a layer.
+        ridge: how strongly weights are kept near their values, relative to the mean square of
+            the layer's inputs. Above 0, so that constant, dead or dependent inputs do no harm.
+        passes: how often a layer with a ReLU is fitted again, so as not to mind what the ReLU
+            cuts off anyway. 0 is faster and less accurate.
+
+    The masks stay held. Dense and ungrouped Conv2D layers that are used once are fitted, those
+    without a mask, such as the logits, too; others stay. Each unit has a problem of its own: its
+    kept inputs and its bias. On the given inputs the outputs end at least as near to those of
+    the dense model (in mean square) as they were: where fitting one layer after another fails
+    in that, the weights of `pruned` are returned.
+
+    Raises ValueError for NaN in the inputs, and for fewer rows than a unit has weights to fit.
+    """
+    _check(pruned, dense, ridge)
+    repaired = rebuild(pruned, lambda layer, config: config)
+    repaired.set_weights(pruned.get_weights())
+    both = zip(layer_rows(repaired, inputs), layer_rows(dense, inputs), strict=True)
+    for (layer, chunks), (target, target_chunks) in both:
+        passes_here = passes if layer.activation is keras.activations.relu else 0
+        problem = _problem(chunks, target_chunks, matrix(target))
+        try:
+            weights = fit(problem, matrix(layer), _kept(layer), ridge, passes_here)
+        except ValueError as error:
+            raise ValueError(f"Layer {layer.name!r}: {error} Pass more inputs.") from error
+        assign_matrix(layer, weights)
+    before, after = _distances([pruned, repaired], dense, inputs)
+    if after > before:
+        repaired.set_weights(pruned.get_weights())
+    return repaired
+
+
+def _check(pruned, dense, ridge):
+    if not ridge > 0:
+        raise ValueError(f"ridge must be above 0, got {ridge}. The default is 1e-3.")
+    of_pruned, of_dense = (
+        {name: tuple(layer.kernel.shape) for name, layer in prunable_layers(model).items()}
+        for model in (pruned, dense)
+    )
+    if list(of_pruned.items()) != list(of_dense.items()):
+        raise ValueError(
+            "The dense model must be the one that was pruned, with the same layers. Expected "
+            f"kernels {of_pruned}, got {of_dense}."
+        )
+    layers = prunable_layers(pruned).values()
+    if not any(isinstance(layer.kernel_constraint, HoldMask) for layer in layers):
+        raise ValueError(
+            f"Model {pruned.name!r} holds no mask. Use prune(model, masks), or hold(model) if it "
+            "has its zeros already."
+        )
+
+
+def _problem(chunks, target_chunks, weights):
+    """Return a function that returns the chunks (rows, targets) of one layer's problem."""
+
+    def computed():
+        for x, seen in zip(chunks(), target_chunks(), strict=True):
+            yield x, seen @ weights
+
+    stored, size = [], 0
+    for pair in computed():
+        stored.append(pair)
+        size += sum(array.size for array in pair)
+        if size > IN_MEMORY:
+            return computed
+    return lambda: stored
+
+
+def _kept(layer):
+    """Return which entries of the layer's `matrix` no mask removes."""
+    units = layer.kernel.shape[-1]
+    parts = [_mask(layer.kernel, layer.kernel_constraint).reshape(-1, units)]
+    if layer.use_bias:
+        parts.append(_mask(layer.bias, layer.bias_constraint)[None])
+    return np.vstack(parts)
+
+
+def _mask(weight, constraint):
+    held = constraint.mask if isinstance(constraint, HoldMask) else True
+    return np.broadcast_to(np.asarray(held), weight.shape)
+
+
+def _distances(models, dense, inputs, step=2000):
+    """Return, for each model, the sum of the squared differences of its outputs from the dense."""
+    sums = np.zeros(len(models))
+    for i in range(0, len(inputs), step):
+        expected = eager(dense)(inputs[i : i + step])
+        for j, model in enumerate(models):
+            sums[j] += np.sum(np.square(eager(model)(inputs[i : i + step]) - expected))
+    return sums

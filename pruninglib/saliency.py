@@ -1,0 +1,98 @@
+"""Scores that need data: what weights and units are worth to the network they are in.
+
+Each function returns {layer name: scores}, which `make_masks` takes in place of a criterion.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pruninglib.activations import layer_rows
+from pruninglib.chain import CannotShrink, dense_chain
+from pruninglib.graph import prunable_layers
+from pruninglib.selection import forward_selection
+from pruninglib.training import targets
+
+
+def activation_aware(model, inputs):
+    """Score every weight by |w| times the norm of the input that it reads (Sun et al. 2024).
+
+    Args:
+        inputs: unlabelled examples, an array as the model takes it.
+
+    Dense and ungrouped Conv2D layers that are used once get scores.
+    """
+    scores = {}
+    for layer, chunks in layer_rows(model, inputs):
+        kernel = np.asarray(layer.kernel)
+        squares = sum(np.square(x).sum(axis=0, dtype=np.float64) for x in chunks())
+        norms = np.sqrt(squares)[: kernel[..., 0].size]
+        scores[layer.name] = np.abs(kernel) * norms.reshape(*kernel.shape[:-1], 1)
+    return scores
+
+
+def greedy_units(model, inputs):
+    """Score units by the order in which a greedy choice takes them: 1 for the first.
+
+    In a layer that unit comes next from whose output, with those of the units before it, the
+    next layer's pre-activations are best refitted (orthogonal least squares). `repair` does the
+    refitting.
+
+    Args:
+        model: a chain of Dense layers, with activations and dropout between them.
+        inputs: unlabelled examples, an array as the model takes it.
+    """
+    prunable_layers(model)
+    try:
+        dense_chain(model)
+    except CannotShrink as error:
+        raise ValueError(f"greedy_units chooses in chains of Dense layers only. {error}") from error
+    scores, before = {}, None
+    for layer, chunks in layer_rows(model, inputs):
+        if before is not None:
+            gram = _gram(chunks(), centred=layer.use_bias)
+            order = forward_selection(gram, np.asarray(layer.kernel))
+            scores[before.name] = np.empty(len(order))
+            scores[before.name][order] = 1 - np.arange(len(order)) / len(order)
+        before = layer
+    return scores
+
+
+def _gram(chunks, centred):
+    """Return X.T @ X of all rows; `centred`: of what a constant, their last entry, leaves."""
+    gram = sum((x.T @ x).astype(np.float64) for x in chunks)
+    if not centred:
+        return gram
+    return gram[:-1, :-1] - np.outer(gram[:-1, -1], gram[-1, :-1]) / gram[-1, -1]
+
+
+def taylor(model, inputs, labels, units=False, batch_size=128):
+    """Score weights, or units, by the loss that their removal costs to first order.
+
+    The square of w dL/dw, for units of its sum over their incoming weights, averaged over
+    batches (Molchanov et al. 2019).
+
+    Args:
+        model: a compiled model; its loss is L.
+        inputs, labels: examples with integer labels.
+    """
+    if model.loss is None:
+        raise ValueError("The model has no loss. Compile it: model.compile(loss=...).")
+    kernels = {name: layer.kernel for name, layer in prunable_layers(model).items()}
+    loss, labels = keras.losses.get(model.loss), targets(labels, model.loss, model.output_shape[-1])
+
+    @tf.function
+    def products(x, y):
+        with tf.GradientTape() as tape:
+            value = tf.reduce_mean(loss(y, model(x, training=False)))
+        variables = [kernel.value for kernel in kernels.values()]
+        found = [w * g for w, g in zip(variables, tape.gradient(value, variables), strict=True)]
+        return [tf.reduce_sum(p, range(p.ndim - 1)) if units else p for p in found]
+
+    batches = tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(batch_size)
+    sums = [0.0] * len(kernels)
+    for x, y in batches:
+        sums = [total + product**2 for total, product in zip(sums, products(x, y), strict=True)]
+    return {
+        name: np.asarray(total) / len(batches) for name, total in zip(kernels, sums, strict=True)
+    }
