@@ -1,47 +1,76 @@
-"""Choose the learning rate of retraining on the validation split, never on the test set.
+"""Choose how to retrain on the validation split, never on the test set.
 
     python benchmarks/choose_retraining.py
 
 Writes data/results/choose_retraining.csv: accuracy on the validation images of one pruned and
-retrained network (seed 0, default settings) for each setting, method and sparsity.
+retrained network (seed 0, default settings) for each start, schedule, rate and sparsity.
 """
 
 import pandas as pd
 
 import pruninglib as pl
 from pruninglib.paths import RESULTS, written_whole
-from pruninglib.retraining import retrainer
+from pruninglib.retraining import without_removed_units
 
-SETTINGS = [(0.001, "constant"), *((rate, "linear") for rate in (0.001, 0.002, 0.004, 0.008))]
-METHODS = [
-    ("weight", pl.magnitude, 500, (0.9, 0.97, 0.99)),
-    ("unit", pl.unit_norm, 1000, (0.5, 0.8, 0.9, 0.95)),
+START, EPOCHS, BATCH = "repaired", 10, 128
+SETTINGS = [
+    ("constant", 0.001, 0.0),
+    ("rewound", 0.001, 0.0),
+    *((schedule, rate, 0.0) for schedule in ("linear", "budget") for rate in (0.004, 0.008, 0.016)),
+    ("budget", 0.008, 0.5),
 ]
-TRAINING = {"decay": "cosine", "optimizer": "adam", "loss": "sparse_categorical_crossentropy"}
+LEVELS = {"weight": (500, (0.9, 0.97, 0.99)), "unit": (1000, (0.9, 0.95, 0.97))}
 
-rows = []
-for name in ("mnist", "fashion_mnist"):
+
+def rows(name):
     data = pl.load_dataset(name)
-    networks = pl.baselines(data, [0.001], [0], [1000, 1000, 500, 200], "relu", 10, 128, **TRAINING)
-    model = networks[0.001, 0]
-    for method, criterion, iterations, sparsities in METHODS:
-        for rate, decay in SETTINGS:
-            masks = [pl.make_masks(model, criterion, sparsity) for sparsity in sparsities]
-            training = {"learning_rate": rate, "decay": decay}
-            retrain = retrainer(model, masks[0], data, iterations, 128, 0, training)
-            for sparsity, mask in zip(sparsities, masks, strict=True):
-                network = retrain(mask, True)
-                run = pl.compiled(network)
-                result = pl.evaluate(run, data.x_validation, data.y_validation, network.loss)
-                setting = {"learning_rate": rate, "decay": decay, "iterations": iterations}
-                rows.append(
-                    {"dataset": name, "method": method, "sparsity": sparsity, **setting, **result}
-                )
+    model = pl.baseline(data, epochs=EPOCHS, batch_size=BATCH)
+    total = EPOCHS * (len(data.x_train) // BATCH)
+    inputs = data.x_train[:10000]
+    scores = {"weight": pl.magnitude, "unit": pl.greedy_units(model, inputs)}
+    for method, (iterations, sparsities) in LEVELS.items():
+        for sparsity in sparsities:
+            masks = pl.make_masks(model, scores[method], sparsity)
+            pruned = pl.prune(model, masks)
+            for start, network in {
+                "pruned": pruned,
+                "repaired": pl.repair(pruned, model, inputs),
+            }.items():
+                for schedule, rate, distillation in SETTINGS:
+                    setting = {"schedule": schedule, "learning_rate": rate}
+                    copy = without_removed_units(pl.prune(network, {}), masks)
+                    share = pl.budget(model, pruned, iterations, total)
+                    how = dict(setting)
+                    if schedule == "budget" and copy is not network:  # a smaller kernel, same share
+                        how = {"schedule": "linear", "learning_rate": rate * share}
+                    pl.retrain(
+                        copy,
+                        model,
+                        data.x_train,
+                        data.y_train,
+                        iterations,
+                        total=total,
+                        distillation=distillation,
+                        **how,
+                    )
+                    found = pl.evaluate(
+                        pl.eager(copy), data.x_validation, data.y_validation, copy.loss
+                    )
+                    yield {
+                        "dataset": name,
+                        "method": method,
+                        "sparsity": sparsity,
+                        "iterations": iterations,
+                        "start": start,
+                        **setting,
+                        "distillation": distillation,
+                        **found,
+                    }
         print(name, method, flush=True)
+
+
+table = pd.DataFrame(row for name in ("mnist", "fashion_mnist") for row in rows(name))
 with written_whole(RESULTS / "choose_retraining.csv") as path:
-    pd.DataFrame(rows).to_csv(path, index=False)
-print(
-    pd.DataFrame(rows).pivot_table(
-        "accuracy", ["learning_rate", "decay"], ["dataset", "method", "sparsity"]
-    )
-)
+    table.to_csv(path, index=False)
+by = ["schedule", "learning_rate", "distillation", "start"]
+print(table.pivot_table("accuracy", by, ["dataset", "method", "sparsity"]).round(4).to_string())

@@ -14,12 +14,19 @@ from pruninglib.criteria import (
 )
 from pruninglib.masks import make_masks
 from pruninglib.pruning import hold, measure_sparsity, prune, set_masks, strip
+from pruninglib.schedules import GradualPruning
+from pruninglib.saliency import activation_aware, greedy_units, taylor
+from pruninglib.repair import repair
+from pruninglib.merging import merge_units
 from pruninglib.shrink import CannotShrink, shrink
 from pruninglib.execution import compiled, count_macs, count_parameters, eager, file_bytes
+from pruninglib.rates import budget
+from pruninglib.retraining import retrain
 from pruninglib.timing import time_models
 from pruninglib.evaluation import compare, evaluate
 from pruninglib.inspection import dead_units, kernel_statistics
-from pruninglib.sweeps import prune_sweep, recovery_sweep
+from pruninglib.sweeps import prune_sweep
+from pruninglib.recovery_sweep import recovery_sweep
 from pruninglib.timing_sweep import timing_sweep
 from pruninglib.tables import gain_over_dense, percent, plateau
 

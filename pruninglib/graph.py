@@ -89,6 +89,17 @@ def logits_layers(model):
     return names
 
 
+def check_optimizer(model):
+    """Raise ValueError if the optimizer keeps a moving average of the weights: it undoes masks."""
+    optimizer = model.optimizer if model.compiled else None
+    for part in (optimizer, getattr(optimizer, "inner_optimizer", None)):
+        if getattr(part, "use_ema", False):
+            raise ValueError(
+                f"The optimizer of model {model.name!r} has use_ema=True: overwriting the weights "
+                "with their moving average undoes the mask. Compile with use_ema=False."
+            )
+
+
 def rebuild(model, change):
     """Return a fresh compiled copy of `model` without its weights' values.
 
@@ -100,13 +111,7 @@ def rebuild(model, change):
     Its optimizer is fresh. Raises ValueError if the optimizer keeps a moving average of the
     weights (`use_ema=True`), which would undo a mask.
     """
-    optimizer = model.optimizer if model.compiled else None
-    for part in (optimizer, getattr(optimizer, "inner_optimizer", None)):
-        if getattr(part, "use_ema", False):
-            raise ValueError(
-                f"The optimizer of model {model.name!r} has use_ema=True: overwriting the weights "
-                "with their moving average undoes the mask. Compile with use_ema=False."
-            )
+    check_optimizer(model)
 
     def copy(layer):
         return type(layer).from_config(change(layer, layer.get_config()))

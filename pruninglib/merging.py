@@ -1,5 +1,7 @@
 """Make up for removed units without data: add them to the kept units most like them."""
 
+from itertools import pairwise
+
 import keras
 import numpy as np
 
@@ -26,7 +28,7 @@ def merge_units(pruned, dense, threshold=0.45):
         raise ValueError(f"merge_units works on chains of Dense layers only. {error}") from error
     merged = rebuild(pruned, lambda layer, config: config)
     merged.set_weights(pruned.get_weights())
-    for layer, after in zip(layers[:-1], layers[1:], strict=True):
+    for layer, after in pairwise(layers):
         incoming = matrix(dense.get_layer(layer.name)).astype(np.float64)
         kept = np.asarray(layer.kernel).any(axis=0)
         share = _shares(incoming, kept, threshold)

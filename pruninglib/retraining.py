@@ -1,38 +1,103 @@
 """Retrain pruned networks, at many sparsities, without compiling or computing in vain."""
 
+import keras
 import numpy as np
 
+from pruninglib.graph import rebuild
 from pruninglib.pruning import prune, set_masks
+from pruninglib.rates import EndOf, budget, rates
 from pruninglib.shrink import CannotShrink, shrink
-from pruninglib.training import compile_training, fit_iterations, train
+from pruninglib.training import compile_training, fit_batches, fit_iterations, targets
 
 
-def retrainer(model, masks, dataset, iterations, batch_size, seed, training):
-    """Return a function (masks, held) -> network retrained from the model's weights.
+def retrain(
+    pruned,
+    dense,
+    x,
+    y,
+    iterations,
+    learning_rate=0.008,
+    schedule="budget",
+    total=None,
+    distillation=0.0,
+    batch_size=128,
+    seed=0,
+    **training,
+):
+    """Train a pruned or repaired model in place for a number of iterations; return it.
+
+    Args:
+        dense: the model that was pruned.
+        x, y: float32 inputs and integer labels.
+        schedule: "budget", linear decay to zero from the part of the learning rate that
+            `budget` gives; "linear", the same from all of it; "constant"; or "rewound", the end
+            of a training of `total` iterations with cosine decay (Renda et al. 2020).
+        total: iterations of the dense model's training, for "budget" and "rewound".
+        distillation: share of the dense model's outputs, softened at temperature 4, in what is
+            learned, the rest being the labels (Hinton et al. 2015), by Keras' own distiller.
+        training: optimizer and loss, as in `compile_training`.
+
+    The masks stay held.
+    """
+    share = budget(dense, pruned, iterations, total) if schedule == "budget" else 1
+    rate = rates(schedule, learning_rate * share, iterations, total)
+    compile_training(pruned, iterations, rate, **training)
+    if not distillation:
+        return fit_iterations(pruned, x, y, iterations, batch_size, seed)
+    if not hasattr(keras, "distillation"):
+        raise ValueError(
+            f"Keras {keras.__version__} has no keras.distillation. Upgrade: pip install -U keras."
+        )
+    teacher = rebuild(dense, lambda layer, config: config)
+    teacher.set_weights(dense.get_weights())
+    distiller = keras.distillation.Distiller(
+        teacher,
+        pruned,
+        keras.distillation.LogitsDistillation(temperature=4.0),
+        student_loss_weight=1 - distillation,
+    )
+    distiller.compile(pruned.optimizer, pruned.loss, jit_compile=True)
+    distiller.build(x.shape)
+    labels = targets(y, pruned.loss, pruned.output_shape[-1])
+    fit_batches(distiller, x, labels, iterations, batch_size, seed)
+    return pruned
+
+
+def retrainer(
+    model, masks, dataset, iterations, batch_size, seed, learning_rate, schedule, total, training
+):
+    """Return a function (pruned, held) -> network retrained from a pruned model's weights.
 
     One compiled network serves all masks, for compiling takes seconds. But where units are
     removed, their mask is held and nothing has a bias, the smaller network is trained instead:
     removed units output zero, so that both train to the same result, and the smaller one sooner.
+
+    Args:
+        model: the dense model.
+        masks: masks for the same layers, and of the same kind, as those of the models to come.
+        learning_rate, schedule, total, training: as in `retrain`.
     """
-    x, y, weights = dataset.x_train, dataset.y_train, model.get_weights()
-    twin = compile_training(prune(model, masks), iterations, **training)
+    x, y = dataset.x_train, dataset.y_train
+    rate = EndOf(rates(schedule, learning_rate, iterations, total))
+    twin = compile_training(prune(model, masks), iterations, rate, **training)
     fresh = [np.asarray(variable) for variable in twin.optimizer.variables]
 
-    def retrain(masks, held):
-        twin.set_weights(weights)
-        set_masks(twin, masks)
-        if held:
-            smaller = without_removed_units(twin, masks)
-            has_bias = any(getattr(layer, "use_bias", False) for layer in smaller.layers)
-            if smaller is not twin and not has_bias:
-                return train(smaller, x, y, iterations, batch_size, seed, **training)
+    def run(pruned, masks, held):
+        network = without_removed_units(pruned, masks) if held else pruned
+        has_bias = any(getattr(layer, "use_bias", False) for layer in network.layers)
+        if network is not pruned and not has_bias:
+            compile_training(network, iterations, rate, **training)
         else:
-            set_masks(twin, {name: np.ones_like(mask) for name, mask in masks.items()})
-        for variable, value in zip(twin.optimizer.variables, fresh, strict=True):
-            variable.assign(value)
-        return fit_iterations(twin, x, y, iterations, batch_size, seed)
+            network = twin
+            network.set_weights(pruned.get_weights())
+            free = {name: np.ones_like(mask) for name, mask in masks.items()}
+            set_masks(network, masks if held else free)
+            for variable, value in zip(network.optimizer.variables, fresh, strict=True):
+                variable.assign(value)
+        rate.scale.assign(budget(model, pruned, iterations, total) if schedule == "budget" else 1)
+        return fit_iterations(network, x, y, iterations, batch_size, seed)
 
-    return retrain
+    return run
 
 
 def without_removed_units(pruned, masks):

@@ -6,13 +6,11 @@ Every row says what was asked (`sparsity`) and what was measured (`measured_spar
 carries the caller's `labels`, such as seed=0.
 """
 
-from time import perf_counter
-
 from pruninglib.evaluation import evaluate
 from pruninglib.execution import compiled, count_parameters, eager
 from pruninglib.pruning import measure_sparsity, prune, set_masks
-from pruninglib.retraining import retrainer, without_removed_units
-from pruninglib.rows import asked, levels, sparsity_within
+from pruninglib.retraining import without_removed_units
+from pruninglib.rows import asked, levels
 
 
 def prune_sweep(model, dataset, criteria, sparsities, scope="layer", **labels):
@@ -48,52 +46,3 @@ def prune_sweep(model, dataset, criteria, sparsities, scope="layer", **labels):
                 "parameters": count_parameters(network, nonzero=True),
                 **(evaluate(network_run, x, y, model.loss) if sparsity else dense),
             }
-
-
-def recovery_sweep(
-    model,
-    dataset,
-    criteria,
-    sparsities,
-    iterations=(500,),
-    hold_masks=(True,),
-    scope="layer",
-    seed=0,
-    batch_size=128,
-    training=None,
-    **labels,
-):
-    """Yield the rows of `prune_sweep`, then those after retraining on the training set.
-
-    Args:
-        iterations: batches to retrain for; each number is a training of its own.
-        hold_masks: True holds the mask while retraining, False lets the weights grow back.
-        training: arguments of `compile_training`, such as {"learning_rate": 1e-3}.
-
-    Rows of retrained networks add mask ("held" or "free"), iterations and seconds. Sparsity 0
-    is the control: the dense network with the same extra training.
-    """
-    sparsities = list(sparsities)
-    yield from prune_sweep(model, dataset, criteria, sparsities, scope, seed=seed, **labels)
-    for method, criterion in criteria.items():
-        for count in iterations:
-            retrain = None
-            for sparsity, masks in levels(model, criterion, sparsities, scope):
-                retrain = retrain or retrainer(
-                    model, masks, dataset, count, batch_size, seed, training or {}
-                )
-                for held in hold_masks:
-                    start = perf_counter()
-                    network = retrain(masks, held)
-                    seconds = perf_counter() - start
-                    yield {
-                        **labels,
-                        "seed": seed,
-                        **asked(dataset, method, scope, "retrained", sparsity),
-                        "measured_sparsity": sparsity_within(model, network),
-                        "parameters": count_parameters(network, nonzero=True),
-                        "mask": "held" if held else "free",
-                        "iterations": count,
-                        "seconds": seconds,
-                        **evaluate(compiled(network), dataset.x_test, dataset.y_test, network.loss),
-                    }

@@ -5,6 +5,7 @@ from types import FunctionType
 
 import keras
 import tensorflow as tf
+from keras.optimizers.schedules import LearningRateSchedule
 
 from pruninglib.quiet import native_stderr_silenced
 
@@ -40,12 +41,13 @@ def compile_training(
     """Compile a model, with XLA, for a training of a number of iterations; return it.
 
     Args:
-        learning_rate: the rate at the first iteration.
-        decay: "constant", or "linear" or "cosine" decay to zero at the last iteration.
+        learning_rate: the rate at the first iteration, or a Keras schedule of rates.
+        decay: "constant", or "linear" or "cosine" decay to zero at the last iteration; of no
+            meaning beside a schedule.
         optimizer: name of a Keras optimizer.
         loss: name of a Keras loss, applied to the logits.
     """
-    if decay == "constant":
+    if decay == "constant" or isinstance(learning_rate, LearningRateSchedule):
         rate = learning_rate
     elif decay == "linear":
         rate = keras.optimizers.schedules.PolynomialDecay(learning_rate, max(1, iterations), 0.0)
@@ -66,11 +68,16 @@ def compile_training(
 
 def fit_iterations(model, x, y, iterations, batch_size=128, seed=0):
     """Train a compiled model in place for a number of full batches, shuffled by `seed`."""
+    labels = targets(y, model.loss, model.output_shape[-1])
+    return fit_batches(model, x, labels, iterations, batch_size, seed)
+
+
+def fit_batches(model, x, labels, iterations, batch_size, seed):
+    """Train as `fit_iterations`, on labels that are in the form that the loss wants."""
     keras.utils.set_random_seed(seed)
     if iterations:
         # Batches are gathered by shuffled index, which costs less than shuffling the rows
-        inputs = tf.constant(x)
-        labels = tf.constant(targets(y, model.loss, model.output_shape[-1]))
+        inputs, labels = tf.constant(x), tf.constant(labels)
         order = tf.data.Dataset.range(len(x)).shuffle(len(x), seed=seed)
         order = order.batch(min(batch_size, len(x)), drop_remainder=True).repeat()
         batches = order.map(lambda i: (tf.gather(inputs, i), tf.gather(labels, i))).prefetch(2)

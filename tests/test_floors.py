@@ -12,11 +12,16 @@ FLOORS = {
     **dict.fromkeys(
         ("quiet", "paths", "criteria", "hold", "graph", "timing", "plots", "tables"), 0
     ),
+    **dict.fromkeys(("least_squares", "selection"), 0),
     **dict.fromkeys(("data", "training", "chain", "masks", "execution", "inspection"), 1),
+    "activations": 1,
     **dict.fromkeys(("models", "shrink", "pruning", "evaluation"), 2),
-    **dict.fromkeys(("retraining", "rows"), 3),
-    **dict.fromkeys(("sweeps", "timing_sweep"), 4),
-    "batch": 5,
+    **dict.fromkeys(("repair", "saliency", "merging"), 2),
+    **dict.fromkeys(("rates", "rows", "schedules"), 3),
+    "retraining": 4,
+    **dict.fromkeys(("sweeps", "timing_sweep"), 5),
+    "recovery_sweep": 6,
+    "batch": 7,
 }
 FOLDER = Path(pruninglib.__file__).parent
 MODULES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")

@@ -1,0 +1,67 @@
+"""Learning rates for retraining a pruned network."""
+
+import keras
+import numpy as np
+
+from pruninglib.graph import prunable_layers
+from pruninglib.pruning import measure_sparsity
+
+
+@keras.saving.register_keras_serializable(package="pruninglib")
+class EndOf(keras.optimizers.schedules.LearningRateSchedule):
+    """The end of a learning-rate schedule, from iteration `offset` on, its rates times `scale`.
+
+    The scale is a variable, to be changed without a compilation.
+    """
+
+    def __init__(self, schedule, offset=0, scale=1.0):
+        self.schedule = keras.optimizers.schedules.deserialize(schedule)
+        self.offset = offset
+        self.scale = keras.Variable(scale, dtype="float32", trainable=False)
+
+    def __call__(self, step):
+        return self.scale * self.schedule(step + self.offset)
+
+    def get_config(self):
+        schedule = keras.optimizers.schedules.serialize(self.schedule)
+        return {"schedule": schedule, "offset": self.offset, "scale": float(self.scale)}
+
+
+def rates(schedule, learning_rate, iterations, total):
+    """Return the Keras schedule of learning rates that `retrain` calls by that name."""
+    iterations = max(1, iterations)
+    if schedule == "rewound":
+        check_total(total, iterations)
+        whole = keras.optimizers.schedules.CosineDecay(learning_rate, total)
+        return EndOf(whole, total - iterations)
+    if schedule not in ("budget", "linear", "constant"):
+        raise ValueError(
+            f'schedule must be "budget", "linear", "constant" or "rewound", got {schedule!r}.'
+        )
+    end = learning_rate if schedule == "constant" else 0.0
+    return keras.optimizers.schedules.PolynomialDecay(learning_rate, iterations, end)
+
+
+def check_total(total, least=1):
+    """Raise ValueError unless `total` is a number of iterations, `least` or more."""
+    if not total or total < least:
+        raise ValueError(
+            f"total must be the iterations that the dense model was trained for, at least "
+            f'{least}, got {total}. Pass it, or schedule="linear".'
+        )
+
+
+def budget(dense, pruned, iterations, total):
+    """Return the share of the full learning rate that a retraining should begin with.
+
+    The larger of two: how far pruning moved the weights, relative to their norm and to the root
+    of the sparsity, and the iterations relative to those of the dense training; at most 1
+    (Zimmer et al. 2023). So a network that lost nothing is hardly disturbed.
+    """
+    check_total(total)
+    kernels = {name: np.asarray(layer.kernel) for name, layer in prunable_layers(dense).items()}
+    found = {name: np.asarray(layer.kernel) for name, layer in prunable_layers(pruned).items()}
+    removed = {name: np.where(found[name] == 0, kernel, 0) for name, kernel in kernels.items()}
+    moved, norm = (np.sqrt(sum(np.sum(w**2) for w in k.values())) for k in (removed, kernels))
+    sparsity = measure_sparsity(pruned)
+    return float(min(1, max(moved / norm / sparsity**0.5 if sparsity else 0, iterations / total)))

@@ -1,0 +1,89 @@
+"""The experiment on recovery: networks pruned, repaired and retrained."""
+
+from itertools import product
+from time import perf_counter
+
+from pruninglib.evaluation import evaluate
+from pruninglib.execution import count_parameters, eager
+from pruninglib.pruning import prune
+from pruninglib.repair import repair
+from pruninglib.retraining import retrainer, without_removed_units
+from pruninglib.rows import asked, levels, sparsity_within
+from pruninglib.sweeps import prune_sweep
+
+
+def recovery_sweep(
+    model,
+    dataset,
+    criteria,
+    sparsities,
+    iterations=(500,),
+    hold_masks=(True,),
+    starts=("pruned",),
+    learning_rate=0.008,
+    schedule="budget",
+    total=None,
+    scope="layer",
+    seed=0,
+    batch_size=128,
+    examples=10_000,
+    training=None,
+    **labels,
+):
+    """Yield the rows of `prune_sweep`, then those after repair and after retraining.
+
+    Args:
+        iterations: batches to retrain for; each number is a training of its own.
+        hold_masks: True holds the mask while retraining, False lets the weights grow back.
+        starts: "pruned" retrains from the pruned weights; "repaired" repairs them first, on the
+            first `examples` training images, and always holds the mask.
+        learning_rate, schedule, total, training: as in `retrain`.
+
+    Repaired and retrained rows add seconds; retrained ones also start, mask ("held" or "free")
+    and iterations. Sparsity 0 is the control: the dense network, treated alike.
+    """
+    if unknown := set(starts) - {"pruned", "repaired"}:
+        raise ValueError(f'starts must be "pruned" and "repaired", or one, got {unknown}.')
+    sparsities = list(sparsities)
+    settings = (batch_size, seed, learning_rate, schedule, total, training or {})
+    trainings = [
+        (start, held, count)
+        for start, held, count in product(starts, hold_masks, iterations)
+        if held or start == "pruned"
+    ]
+    yield from prune_sweep(model, dataset, criteria, sparsities, scope, seed=seed, **labels)
+    for method, criterion in criteria.items():
+        retrainers = {}
+        for sparsity, masks in levels(model, criterion, sparsities, scope):
+            pruned = prune(model, masks)
+            if not retrainers:
+                retrainers = {n: retrainer(model, masks, dataset, n, *settings) for n in iterations}
+            inputs = dataset.x_train[:examples] if "repaired" in starts else None
+            for stage, network, columns in _recover(
+                model, pruned, masks, inputs, trainings, retrainers
+            ):
+                yield {
+                    **labels,
+                    "seed": seed,
+                    **asked(dataset, method, scope, stage, sparsity),
+                    "measured_sparsity": sparsity_within(model, network),
+                    "parameters": count_parameters(network, nonzero=True),
+                    **columns,
+                    **evaluate(eager(network), dataset.x_test, dataset.y_test, network.loss),
+                }
+
+
+def _recover(model, pruned, masks, inputs, trainings, retrainers):
+    """Yield (stage, network, columns of its row) of one pruned network."""
+    networks = {"pruned": pruned}
+    if inputs is not None:
+        began = perf_counter()
+        networks["repaired"] = repair(pruned, model, inputs)
+        seconds = perf_counter() - began
+        yield "repaired", without_removed_units(networks["repaired"], masks), {"seconds": seconds}
+    for start, held, count in trainings:
+        began = perf_counter()
+        network = retrainers[count](networks[start], masks, held)
+        seconds = perf_counter() - began
+        columns = {"start": start, "mask": "held" if held else "free", "iterations": count}
+        yield "retrained", network, {**columns, "seconds": seconds}
