@@ -8,6 +8,7 @@ import numpy as np
 STYLE = {
     "weight": {"color": "#D55E00", "marker": "o", "linestyle": "-"},
     "unit": {"color": "#0072B2", "marker": "s", "linestyle": "--"},
+    "greedy unit": {"color": "#0072B2", "marker": "s", "linestyle": "-"},
     "random weight": {"color": "#E69F00", "marker": "^", "linestyle": ":"},
     "random unit": {"color": "#56B4E9", "marker": "v", "linestyle": ":"},
 }
@@ -17,6 +18,9 @@ STAGES = {
     "shrunk": STYLE["unit"],
     "retrained": {"color": "#009E73", "marker": "D", "linestyle": "-."},
 }
+PRUNED = {"color": "0.3", "marker": "x", "linestyle": ":"}
+REPAIRED = {"color": "#009E73", "marker": "D", "linestyle": "-."}
+BOTH = {"color": "#CC79A7", "marker": "P", "linestyle": "-"}
 BEHIND = {"linewidth": 0.8, "alpha": 0.45, "zorder": 0}
 
 
@@ -92,20 +96,31 @@ def histogram(values, ax, title="", **style):
     return ax
 
 
-def recovery(table, ax):
-    """Draw pruned and retrained accuracy against sparsity, one curve for each training."""
+def recovery(table, ax, y="accuracy"):
+    """Draw pruned, repaired and retrained accuracy against sparsity, one curve for each training.
+
+    Args:
+        table: rows of `recovery_sweep`.
+        y: column to draw, such as "accuracy".
+    """
     style = STYLE[table["method"].iloc[0]]
-    pruned = table[table["stage"] == "pruned"]
-    curve(pruned, "sparsity", "accuracy", ax, "pruned", color="0.3", marker="x", linestyle=":")
+    for stage, look in {"pruned": PRUNED, "repaired": REPAIRED}.items():
+        if len(rows := table[table["stage"] == stage]):
+            curve(rows, "sparsity", y, ax, stage, **look)
     retrained = table[table["stage"] == "retrained"]
-    shades = iter(np.linspace(1, 0.45, max(1, retrained["iterations"].nunique())))
-    for (iterations, mask), rows in retrained.groupby(["iterations", "mask"], sort=False):
-        label = f"retrained {iterations:.0f} iterations"
-        if mask == "held":
-            curve(rows, "sparsity", "accuracy", ax, label, **style, alpha=next(shades))
+    counts = sorted(retrained["iterations"].unique(), reverse=True)
+    for (start, mask, count), rows in retrained.groupby(
+        ["start", "mask", "iterations"], sort=False
+    ):
+        alpha = 1 - 0.5 * counts.index(count) / len(counts)
+        label = f"retrained {count:.0f} iterations"
+        if start != "pruned":
+            curve(rows, "sparsity", y, ax, f"{start}, {label}", **BOTH, alpha=alpha)
+        elif mask == "held":
+            curve(rows, "sparsity", y, ax, label, **style, alpha=alpha)
         else:
-            curve(rows, "sparsity", "accuracy", ax, f"{label}, mask free", **FREE)
-    ax.set(xlabel="sparsity", ylabel="accuracy")
+            curve(rows, "sparsity", y, ax, f"{label}, mask free", **FREE, alpha=alpha)
+    ax.set(xlabel="sparsity", ylabel=y)
     ax.grid(alpha=0.3)
     ax.legend()
     return ax

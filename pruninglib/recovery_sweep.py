@@ -1,10 +1,12 @@
 """The experiment on recovery: networks pruned, repaired and retrained."""
 
+from functools import partial
 from itertools import product
 from time import perf_counter
 
 from pruninglib.evaluation import evaluate
 from pruninglib.execution import count_parameters, eager
+from pruninglib.merging import merge_units
 from pruninglib.pruning import prune
 from pruninglib.repair import repair
 from pruninglib.retraining import retrainer, without_removed_units
@@ -35,15 +37,15 @@ def recovery_sweep(
     Args:
         iterations: batches to retrain for; each number is a training of its own.
         hold_masks: True holds the mask while retraining, False lets the weights grow back.
-        starts: "pruned" retrains from the pruned weights; "repaired" repairs them first, on the
-            first `examples` training images, and always holds the mask.
+        starts: the networks to measure and to retrain: "pruned"; "merged" by `merge_units`;
+            "repaired" on the first `examples` training images. The last two always hold the mask.
         learning_rate, schedule, total, training: as in `retrain`.
 
-    Repaired and retrained rows add seconds; retrained ones also start, mask ("held" or "free")
-    and iterations. Sparsity 0 is the control: the dense network, treated alike.
+    Rows after `prune_sweep` add seconds; those of retrained networks also start, mask ("held"
+    or "free") and iterations. Sparsity 0 is the control: the dense network, treated alike.
     """
-    if unknown := set(starts) - {"pruned", "repaired"}:
-        raise ValueError(f'starts must be "pruned" and "repaired", or one, got {unknown}.')
+    if unknown := set(starts) - {"pruned", "merged", "repaired"}:
+        raise ValueError(f'starts must be among "pruned", "merged", "repaired", got {unknown}.')
     sparsities = list(sparsities)
     settings = (batch_size, seed, learning_rate, schedule, total, training or {})
     trainings = [
@@ -58,9 +60,9 @@ def recovery_sweep(
             pruned = prune(model, masks)
             if not retrainers:
                 retrainers = {n: retrainer(model, masks, dataset, n, *settings) for n in iterations}
-            inputs = dataset.x_train[:examples] if "repaired" in starts else None
+            inputs = dataset.x_train[:examples]
             for stage, network, columns in _recover(
-                model, pruned, masks, inputs, trainings, retrainers
+                model, pruned, masks, inputs, starts, trainings, retrainers
             ):
                 yield {
                     **labels,
@@ -73,17 +75,23 @@ def recovery_sweep(
                 }
 
 
-def _recover(model, pruned, masks, inputs, trainings, retrainers):
+def _recover(model, pruned, masks, inputs, starts, trainings, retrainers):
     """Yield (stage, network, columns of its row) of one pruned network."""
     networks = {"pruned": pruned}
-    if inputs is not None:
-        began = perf_counter()
-        networks["repaired"] = repair(pruned, model, inputs)
-        seconds = perf_counter() - began
-        yield "repaired", without_removed_units(networks["repaired"], masks), {"seconds": seconds}
+    ways = {
+        "merged": lambda: merge_units(pruned, model),
+        "repaired": lambda: repair(pruned, model, inputs),
+    }
+    for stage in (start for start in starts if start in ways):
+        networks[stage], seconds = _timed(ways[stage])
+        yield stage, without_removed_units(networks[stage], masks), {"seconds": seconds}
     for start, held, count in trainings:
-        began = perf_counter()
-        network = retrainers[count](networks[start], masks, held)
-        seconds = perf_counter() - began
+        network, seconds = _timed(partial(retrainers[count], networks[start], masks, held))
         columns = {"start": start, "mask": "held" if held else "free", "iterations": count}
         yield "retrained", network, {**columns, "seconds": seconds}
+
+
+def _timed(function):
+    began = perf_counter()
+    result = function()
+    return result, perf_counter() - began
