@@ -8,7 +8,7 @@ import numpy as np
 STYLE = {
     "weight": {"color": "#D55E00", "marker": "o", "linestyle": "-"},
     "unit": {"color": "#0072B2", "marker": "s", "linestyle": "--"},
-    "greedy unit": {"color": "#0072B2", "marker": "s", "linestyle": "-"},
+    "greedy unit": {"color": "#009E73", "marker": "D", "linestyle": "-."},
     "random weight": {"color": "#E69F00", "marker": "^", "linestyle": ":"},
     "random unit": {"color": "#56B4E9", "marker": "v", "linestyle": ":"},
 }

@@ -120,18 +120,23 @@ def test_histogram_has_area_one(ax):
 
 
 def test_recovery_has_a_curve_for_each_training(ax):
-    rows = [("pruned", None, None, 0.2)]
-    rows += [("retrained", n, mask, 0.5) for n in (500, 1000) for mask in ("held", "free")]
-    table = pd.DataFrame(rows, columns=["stage", "iterations", "mask", "accuracy"])
+    rows = [("pruned", None, None, None, 0.2), ("repaired", None, None, None, 0.4)]
+    ways = [("pruned", "held"), ("pruned", "free"), ("repaired", "held")]
+    rows += [("retrained", *way, n, 0.5) for n in (500, 1000) for way in ways]
+    table = pd.DataFrame(rows, columns=["stage", "start", "mask", "iterations", "accuracy"])
     table = table.assign(method="unit", sparsity=0.9)
     assert plots.recovery(table, ax) is ax
     assert legend(ax) == [
         "pruned",
+        "repaired",
         "retrained 500 iterations",
         "retrained 500 iterations, mask free",
+        "repaired, retrained 500 iterations",
         "retrained 1000 iterations",
         "retrained 1000 iterations, mask free",
+        "repaired, retrained 1000 iterations",
     ]
+    assert lines(ax)["repaired"] == [[0.9, 0.4]]
     assert lines(ax)["pruned"] == [[0.9, 0.2]]
 
 
@@ -158,3 +163,11 @@ def test_tables_are_left_as_they_were(ax):
     before = SWEEP.copy()
     plots.methods(SWEEP, ax)
     pd.testing.assert_frame_equal(SWEEP, before)
+
+
+def test_recovery_draws_the_column_that_is_asked_for(ax):
+    table = pd.DataFrame({"stage": ["pruned"], "method": ["weight"], "sparsity": [0.9]})
+    table = table.assign(error=0.3, start=None, mask=None, iterations=None)
+    plots.recovery(table, ax, "error")
+    assert lines(ax)["pruned"] == [[0.9, 0.3]]
+    assert ax.get_ylabel() == "error"
