@@ -26,6 +26,7 @@ lab: $(ENV)/ready
 
 bench: $(ENV)/ready  ## ratios for benchmarks/README.md; run it with nothing else running
 	$(BIN)/python benchmarks/sweep.py
+	$(BIN)/python benchmarks/repair.py
 
 # uv where it can be had, for it is several times faster; else pip
 $(ENV)/ready: requirements.txt requirements-dev.txt constraints.txt pyproject.toml

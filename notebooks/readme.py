@@ -48,6 +48,8 @@ def read(name, table):
 def accuracy_table(name):
     """Return the accuracies of one dataset, pruned, repaired and retrained, as Markdown."""
     weights, units = read(name, "2_weight_prune_recovery"), read(name, "3_unit_prune_recovery")
+    if "start" not in weights or "start" not in units:
+        return f"### {NAMES[name]}\n\nRecovery is to be measured again: `make results`.\n\n"
     counts = int(weights["iterations"].max()), int(units["iterations"].max())
     by_norm, greedy = (units[units["method"] == method] for method in ("unit", "greedy unit"))
     sections = [

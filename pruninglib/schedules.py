@@ -29,7 +29,8 @@ class GradualPruning(keras.callbacks.Callback):
         scope: "layer" or "global".
         layers: names of the layers to prune; default all but those that make the logits.
 
-    The model keeps the masks, like one from `prune`. If training ends before `end`, RuntimeError
+    The model keeps the masks, like one from `prune`; of a `keras.distillation.Distiller` the
+    student is pruned. If training ends before `end`, RuntimeError
     is raised; the model can be fitted on.
 
         callback = GradualPruning(magnitude, final_sparsity=0.9, begin=0, end=3000)
@@ -66,10 +67,17 @@ class GradualPruning(keras.callbacks.Callback):
         share = steps * self.frequency / (self.end - self.begin)
         return self.final_sparsity * (1 - (1 - share) ** self.power)
 
+    @property
+    def network(self):
+        """The model that is pruned: the one that is trained, or its student."""
+        return getattr(self.model, "student", self.model)
+
     def on_train_begin(self, logs=None):
         check_optimizer(self.model)
-        scores = layer_scores(self.model, self.criterion, self.scope, self.layers)
-        _hold_everything(self.model, {name: found.shape for name, found in scores.items()})
+        scores = layer_scores(self.network, self.criterion, self.scope, self.layers)
+        _hold_everything(self.network, {name: found.shape for name, found in scores.items()})
+        # a function traced before would not see the masks
+        self.model.make_train_function(force=True)
         self._last = 0.0
 
     def on_train_batch_end(self, batch, logs=None):
@@ -79,29 +87,26 @@ class GradualPruning(keras.callbacks.Callback):
             self._last = sparsity
 
     def _prune(self, sparsity):
-        layers = prunable_layers(self.model)
-        scores = layer_scores(self.model, self.criterion, self.scope, self.layers)
+        layers = prunable_layers(self.network)
+        scores = layer_scores(self.network, self.criterion, self.scope, self.layers)
         held = {name: np.asarray(layers[name].kernel_constraint.mask) for name in scores}
         scores = {name: np.where(held[name], found, -np.inf) for name, found in scores.items()}
         masks = next(mask_levels(scores, [sparsity], self.scope))
-        set_masks(self.model, {name: held[name] & (mask == 1) for name, mask in masks.items()})
+        set_masks(self.network, {name: held[name] & (mask == 1) for name, mask in masks.items()})
 
     def on_train_end(self, logs=None):
         iteration = int(self.model.optimizer.iterations)
         if iteration < self.end:
             raise RuntimeError(
                 f"Training ended at iteration {iteration}, before end={self.end}: the sparsity is "
-                f"{measure_sparsity(self.model, self.layers):.3f} instead of "
+                f"{measure_sparsity(self.network, self.layers):.3f} instead of "
                 f"{self.final_sparsity}. Call fit again with this callback to go on, or pass an "
                 "earlier end."
             )
 
 
 def _hold_everything(model, shapes):
-    """Put masks that remove nothing yet on the layers of a model that holds none there.
-
-    The function that trains is made anew, for one that was traced before would not see them.
-    """
+    """Put masks that remove nothing yet on the layers of a model that hold none."""
     layers = prunable_layers(model)
     for name, shape in shapes.items():
         held = layers[name].kernel_constraint
@@ -113,4 +118,3 @@ def _hold_everything(model, shapes):
                 constraint = HoldMask(np.ones(shape, bool), getattr(layers[name], constraint_name))
                 setattr(layers[name], constraint_name, constraint)
                 weight.constraint = constraint
-    model.make_train_function(force=True)

@@ -7,7 +7,7 @@ from conftest import dense
 from keras import layers
 from numpy.testing import assert_allclose, assert_array_equal
 
-from pruninglib import magnitude, make_masks, make_mlp, merge_units, prune, shrink, strip, unit_norm
+from pruninglib import magnitude, make_masks, make_mlp, merge_units, prune, shrink, unit_norm
 from pruninglib.hold import HoldMask
 
 X = np.random.default_rng(0).normal(size=(50, 4)).astype("float32")
@@ -100,16 +100,16 @@ def test_masks_are_still_held():
     assert (kernel(merged, "hidden_1") != before).any()
 
 
+# BUG: the next layer's kernel is taken from the dense model without its mask
 def test_weight_masks_beside_the_unit_masks_are_kept():
-    """BUG: the next layer's kernel is taken from the dense model without its mask."""
     model = network()
     masks = {"hidden_1": MASK} | make_masks(model, magnitude, {"hidden_2": 0.5})
     merged = merge_units(prune(model, masks), model)
     assert not kernel(merged, "hidden_2")[masks["hidden_2"] == 0].any()
 
 
+# BUG: which units are kept is read from the kernel alone, not from the mask or the bias
 def test_a_kept_unit_that_is_constant_keeps_its_outgoing_weights():
-    """BUG: which units are kept is read from the kernel alone, not from the mask or the bias."""
     model = network(factor=0.0, bias=True)
     model.get_layer("hidden_1").bias.assign(np.ones(6))
     pruned = prune(model, {"hidden_1": np.array([1, 1, 1, 1, 1, 0])})
@@ -144,7 +144,6 @@ def test_models_that_are_no_chain_are_refused():
     pruned = prune(model, {"a": np.array([1, 0, 1, 1])})
     with pytest.raises(ValueError, match=r"chains of Dense layers only.*BatchNormalization"):
         merge_units(pruned, model)
-    assert strip(pruned)
 
 
 def test_refuses_models_that_cannot_be_read(bad_model):

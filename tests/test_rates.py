@@ -32,7 +32,7 @@ def two_layers():
 )
 def test_rates_of_the_first_the_middle_and_the_last_iteration(schedule, expected):
     found = rates(schedule, 0.1, iterations=10, total=40)
-    assert_allclose([found(t) for t in (0, 5, 9)], expected, rtol=1e-5)
+    assert_allclose([found(t) for t in (0, 5, 9)], expected, rtol=1e-4)
 
 
 def test_rewound_to_the_start_is_the_whole_cosine():
@@ -56,7 +56,7 @@ def test_end_of_a_schedule_survives_serialisation_as_json():
     end.scale.assign(0.25)
     copy = schedules.deserialize(json.loads(json.dumps(schedules.serialize(end))))
     assert isinstance(copy, EndOf) and isinstance(copy.schedule, EndOf)
-    assert_allclose([copy(t) for t in range(8)], [c / 4 for c in COSINE[32:40]], rtol=1e-5)
+    assert_allclose([copy(t) for t in range(8)], [c / 4 for c in COSINE[32:40]], rtol=1e-4)
 
 
 def test_an_optimizer_follows_the_scale_without_a_new_compilation():
@@ -91,16 +91,16 @@ def test_budget_of_a_network_that_lost_nothing_is_the_share_of_the_iterations():
     assert budget(model, prune(model, {"hidden_1": np.ones(2)}), 3, 12) == 0.25
 
 
-def test_budget_of_a_repaired_network_is_that_of_the_pruned_one(trained, tiny):
-    pruned = prune(trained, make_masks(trained, magnitude, 0.5))
-    repaired = repair(pruned, trained, tiny.x_train)
+def test_budget_of_a_repaired_network_is_that_of_the_pruned_one(mlp, tiny):
+    pruned = prune(mlp, make_masks(mlp, magnitude, 0.5))
+    repaired = repair(pruned, mlp, tiny.x_train)
     assert np.abs(repaired.get_weights()[1] - pruned.get_weights()[1]).max() > 0.01
-    found = budget(trained, pruned, 1, 1000)
-    assert 0.1 < found < 1 and budget(trained, repaired, 1, 1000) == found
+    found = budget(mlp, pruned, 1, 1000)
+    assert 0.1 < found < 1 and budget(mlp, repaired, 1, 1000) == found
 
 
+# BUG: the sparsity is measured without the logits, so that what they lost does not count
 def test_budget_counts_pruned_logits():
-    """BUG: the sparsity is measured without the logits, so that what they lost is ignored."""
     model = two_layers()
     pruned = prune(model, {"logits": np.array([[0], [1]])})
     assert budget(model, pruned, 1, 1000) > 0.9
@@ -120,7 +120,7 @@ def test_rewinding_further_than_the_start_is_refused(total):
 
 
 def test_unknown_schedule_is_refused():
-    with pytest.raises(ValueError, match="schedule must be .*got 'cosine'"):
+    with pytest.raises(ValueError, match=r"schedule must be .*got 'cosine'"):
         rates("cosine", 0.1, 10, 40)
 
 

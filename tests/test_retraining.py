@@ -1,68 +1,235 @@
-"""One compiled network serves all masks, with the result of a training of its own each time."""
+"""Retraining by schedule, with a teacher, and one compiled network that serves all masks."""
 
 import keras
 import numpy as np
 import pytest
 from conftest import dense
+from keras import layers
 from numpy.testing import assert_allclose, assert_array_equal
 
-from pruninglib import eager, magnitude, make_masks, measure_sparsity, prune, train, unit_norm
+from pruninglib import (
+    budget,
+    eager,
+    magnitude,
+    make_masks,
+    make_mlp,
+    measure_sparsity,
+    prune,
+    repair,
+    retrain,
+    train,
+    unit_norm,
+)
 from pruninglib.retraining import retrainer, without_removed_units
 
 pytestmark = pytest.mark.usefixtures("without_xla")
-TRAINING = {"learning_rate": 0.01}
-ITERATIONS, BATCH, SEED = 15, 40, 3
+ITERATIONS, BATCH, SEED, RATE, TOTAL = 15, 40, 3, 0.01, 200
+SETTINGS = (ITERATIONS, BATCH, SEED, RATE, "budget", TOTAL)
+DECAYS = {"budget": "linear", "linear": "linear", "constant": "constant", "rewound": "cosine"}
+SGD = {"optimizer": "sgd", "learning_rate": 0.1}  # traced in a third of the time of Adam
 
 
-@pytest.fixture(scope="module")
-def weights_retrainer(trained, tiny, without_xla):
-    masks = make_masks(trained, magnitude, 0.5)
-    return retrainer(trained, masks, tiny, ITERATIONS, BATCH, SEED, TRAINING)
+def retrained(pruned, trained, tiny, **settings):
+    defaults = {"iterations": ITERATIONS, "learning_rate": RATE, "total": TOTAL}
+    defaults |= {"batch_size": BATCH, "seed": SEED}
+    return retrain(pruned, trained, tiny.x_train, tiny.y_train, **defaults | settings)
+
+
+def halved(trained, share=0.5):
+    return prune(trained, make_masks(trained, magnitude, share))
 
 
 def weights(model):
     return [np.array(weight) for weight in model.get_weights()]
 
 
-def test_result_is_that_of_a_fresh_training_whatever_came_before(weights_retrainer, trained, tiny):
-    weights_retrainer(make_masks(trained, magnitude, 0.9), True)
-    weights_retrainer(make_masks(trained, magnitude, 0.3), False)
-    masks = make_masks(trained, magnitude, 0.7)
-    found = weights(weights_retrainer(masks, True))
-    expected = train(
-        prune(trained, masks), tiny.x_train, tiny.y_train, ITERATIONS, BATCH, SEED, **TRAINING
-    )
-    for one, other in zip(found, weights(expected), strict=True):
+def assert_same_weights(found, expected):
+    for one, other in zip(weights(found), weights(expected), strict=True):
         assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
-def test_held_masks_hold_and_free_ones_let_weights_grow_back(weights_retrainer, trained):
-    masks = make_masks(trained, magnitude, 0.5)
-    held = weights_retrainer(masks, True)
-    assert_array_equal(np.asarray(held.get_layer("hidden_1").kernel) != 0, masks["hidden_1"])
-    assert measure_sparsity(weights_retrainer(masks, False)) < 0.4
-    assert measure_sparsity(weights_retrainer(masks, True)) == 0.5
+# ---- retrain
 
 
-def test_the_model_is_left_as_it_was(trained, weights_retrainer):
-    before = weights(trained)
-    weights_retrainer(make_masks(trained, magnitude, 0.5), True)
-    for one, other in zip(before, weights(trained), strict=True):
+@pytest.mark.parametrize("schedule", DECAYS)
+def test_retraining_by_name_is_training_by_that_rate_with_masks_held(schedule, trained, tiny):
+    pruned = halved(trained)
+    share = budget(trained, pruned, ITERATIONS, TOTAL) if schedule == "budget" else 1
+    total = ITERATIONS if schedule == "rewound" else TOTAL  # to the start: the whole cosine
+    found = retrained(pruned, trained, tiny, schedule=schedule, total=total, **SGD)
+    assert found is pruned
+    expected = halved(trained)
+    settings = SGD | {"learning_rate": 0.1 * share, "decay": DECAYS[schedule]}
+    train(expected, tiny.x_train, tiny.y_train, ITERATIONS, BATCH, SEED, **settings)
+    assert_same_weights(found, expected)
+    assert_array_equal(weights(found)[0] != 0, make_masks(trained, magnitude, 0.5)["hidden_1"])
+
+
+def test_no_iterations_change_nothing(trained, tiny):
+    pruned = halved(trained)
+    before = weights(pruned)
+    retrained(pruned, trained, tiny, iterations=0, distillation=0.5)
+    for one, other in zip(before, weights(pruned), strict=True):
         assert_array_equal(one, other)
 
 
-def test_removed_units_are_left_out_with_the_same_result(trained, tiny):
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"schedule": "cosine"}, r"schedule must be .*got 'cosine'"),
+        ({"total": None}, r"total must be .*got None\. Pass it, or schedule="),
+        ({"schedule": "rewound", "total": 3}, r"total must be .*at least 15, got 3"),
+    ],
+)
+def test_schedules_that_cannot_be_are_refused(settings, message, trained, tiny):
+    with pytest.raises(ValueError, match=message):
+        retrained(halved(trained), trained, tiny, **settings)
+
+
+# ---- distillation
+
+
+@pytest.fixture(scope="module")
+def taught(trained, tiny, without_xla):
+    """The pruned network retrained on the labels alone and on the dense network's outputs alone."""
+    return [
+        retrained(halved(trained), trained, tiny, distillation=share, iterations=100)
+        for share in (0, 1)
+    ]
+
+
+def softened(model, x):
+    """Return the outputs as probabilities at temperature 4."""
+    exponentials = np.exp(eager(model)(x) / 4)
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+# BUG: Keras 3.15 takes the logits themselves for probabilities, clipped to [0, 1], unless
+# LogitsDistillation is given loss=keras.losses.KLDivergence()
+def test_distillation_pulls_the_outputs_towards_the_dense_ones(taught, trained, tiny):
+    models = [halved(trained), *taught]
+    wanted, *found = (softened(model, tiny.x_train) for model in (trained, *models))
+    before, on_labels, on_outputs = (np.sum(wanted * np.log(wanted / q)) for q in found)
+    assert on_outputs < 0.5 * before and on_outputs < on_labels
+
+
+# BUG: as above
+def test_one_step_of_distillation_is_what_the_formula_says(tiny):
+    """Of one layer, with p the dense and q the softened outputs: the gradient is 4 x (q - p)."""
+    model = make_mlp(4, (), 3)
+    pruned = prune(model, make_masks(model, magnitude, 0.5, layers=["logits"]))
+    x, mask, (start,) = tiny.x_train, pruned.get_weights()[0] != 0, weights(pruned)
+    outputs = np.exp(x @ start) / np.exp(x @ start).sum(axis=1, keepdims=True)
+    on_labels = x.T @ (outputs - np.eye(3)[tiny.y_train]) / len(x)
+    on_outputs = 4 * x.T @ (softened(pruned, x) - softened(model, x)) / len(x)
+    settings = {"iterations": 1, "schedule": "constant", "batch_size": 120} | SGD
+    retrained(pruned, model, tiny, distillation=0.25, **settings | {"learning_rate": 1})
+    expected = mask * (start - 0.75 * on_labels - 0.25 * on_outputs)
+    assert_allclose(weights(pruned)[0], expected, atol=1e-5)
+
+
+def test_masks_are_held_in_distillation(taught, trained):
+    masks = make_masks(trained, magnitude, 0.5)
+    for model in taught:
+        assert_array_equal(model.get_layer("hidden_1").kernel != 0, masks["hidden_1"])
+        assert measure_sparsity(model) == 0.5
+
+
+def test_distillation_leaves_the_dense_model_untouched(trained, tiny):
+    before, optimizer = weights(trained), trained.optimizer
+    settings = {"distillation": 0.5, "loss": "categorical_crossentropy"} | SGD
+    model = retrained(halved(trained), trained, tiny, **settings)
+    assert model.loss.name == "categorical_crossentropy" and measure_sparsity(model) == 0.5
+    for one, other in zip(before, weights(trained), strict=True):
+        assert_array_equal(one, other)
+    assert trained.trainable and all(layer.trainable for layer in trained.layers)
+    assert trained.optimizer is optimizer and len(trained.trainable_weights) == 3
+
+
+def test_keras_without_distillation_is_named_and_what_to_do(trained, tiny, monkeypatch):
+    monkeypatch.delattr(keras, "distillation")
+    with pytest.raises(ValueError, match=r"no keras\.distillation\. Upgrade: pip install -U keras"):
+        retrained(halved(trained), trained, tiny, distillation=0.5)
+
+
+# ---- retrainer
+
+
+@pytest.fixture(scope="module")
+def weights_retrainer(trained, tiny, without_xla):
+    return retrainer(trained, make_masks(trained, magnitude, 0.5), tiny, *SETTINGS, {})
+
+
+def test_result_is_that_of_retrain_whatever_came_before(weights_retrainer, trained, tiny):
+    for share, held in ((0.9, True), (0.3, False)):
+        weights_retrainer(halved(trained, share), make_masks(trained, magnitude, share), held)
+    repaired = repair(halved(trained, 0.7), trained, tiny.x_train)
+    found = weights_retrainer(repaired, make_masks(trained, magnitude, 0.7), True)
+    assert_same_weights(found, retrained(repaired, trained, tiny))
+
+
+def test_rewinding_is_that_of_retrain_too(trained, tiny):
+    masks = make_masks(trained, magnitude, 0.7)
+    settings = (ITERATIONS, BATCH, SEED, 0.1, "rewound", 2 * ITERATIONS, {"optimizer": "sgd"})
+    found = retrainer(trained, masks, tiny, *settings)(prune(trained, masks), masks, True)
+    expected = prune(trained, masks)
+    retrained(expected, trained, tiny, schedule="rewound", **SGD | {"total": 2 * ITERATIONS})
+    assert_same_weights(found, expected)
+
+
+def test_held_masks_hold_and_free_ones_let_weights_grow_back(weights_retrainer, trained):
+    masks, pruned = make_masks(trained, magnitude, 0.5), halved(trained)
+    held = weights_retrainer(pruned, masks, True)
+    assert_array_equal(np.asarray(held.get_layer("hidden_1").kernel) != 0, masks["hidden_1"])
+    assert measure_sparsity(weights_retrainer(pruned, masks, False)) < 0.4
+    assert measure_sparsity(weights_retrainer(pruned, masks, True)) == 0.5
+
+
+def test_neither_the_dense_nor_the_pruned_model_is_changed(trained, weights_retrainer):
+    masks, pruned = make_masks(trained, magnitude, 0.5), halved(trained)
+    before = weights(trained), weights(pruned)
+    weights_retrainer(pruned, masks, True)
+    for found, model in zip(before, (trained, pruned), strict=True):
+        for one, other in zip(found, weights(model), strict=True):
+            assert_array_equal(one, other)
+
+
+@pytest.fixture(scope="module")
+def units_retrainer(trained, tiny, without_xla):
+    settings = (ITERATIONS, BATCH, SEED, 0.1, "budget", TOTAL, {"optimizer": "sgd"})
+    return retrainer(trained, make_masks(trained, unit_norm, 0.5), tiny, *settings)
+
+
+@pytest.mark.parametrize("repaired", [False, True])
+def test_removed_units_are_left_out_with_the_same_result(repaired, units_retrainer, trained, tiny):
     masks = make_masks(trained, unit_norm, 0.5)
-    retrain = retrainer(trained, masks, tiny, ITERATIONS, BATCH, SEED, TRAINING)
-    small = retrain(masks, True)
+    pruned = prune(trained, masks)
+    if repaired:
+        pruned = repair(pruned, trained, tiny.x_train)
+    before = eager(pruned)(tiny.x_test)
+    small = units_retrainer(pruned, masks, True)
     assert [layer.units for layer in small.layers] == [8, 6, 3]
-    full = train(
-        prune(trained, masks), tiny.x_train, tiny.y_train, ITERATIONS, BATCH, SEED, **TRAINING
-    )
+    full = retrained(pruned, trained, tiny, **SGD)
     assert_allclose(eager(small)(tiny.x_test), eager(full)(tiny.x_test), rtol=1e-3, atol=1e-3)
-    free = retrain(masks, False)
+    assert np.abs(eager(full)(tiny.x_test) - before).max() > 0.05
+
+
+def test_free_units_are_not_left_out(units_retrainer, trained):
+    masks = make_masks(trained, unit_norm, 0.5)
+    free = units_retrainer(prune(trained, masks), masks, False)
     assert [layer.units for layer in free.layers] == [16, 12, 3]
     assert without_removed_units(free, masks) is not free, "ReLU units at zero get no gradient"
+
+
+def test_biased_networks_are_retrained_at_full_size(tiny):
+    """Folded constants would become biases that train, so the small network would differ."""
+    model = keras.Sequential([keras.Input((4,)), dense(6, "sigmoid"), dense(3)])
+    model.compile(loss="sparse_categorical_crossentropy")
+    masks = make_masks(model, unit_norm, 0.5)
+    run = retrainer(model, masks, tiny, 2, 8, 0, 0.1, "linear", None, {"optimizer": "sgd"})
+    network = run(prune(model, masks), masks, True)
+    assert network.layers[0].units == 6
+    assert measure_sparsity(network) == 0.5
 
 
 def test_networks_without_removed_units_stay_as_they_are(mlp):
@@ -75,17 +242,14 @@ def test_removed_units_go_where_they_can(mlp):
     masks = make_masks(mlp, unit_norm, 0.5)
     smaller = without_removed_units(prune(mlp, masks), masks)
     assert smaller.get_layer("hidden_1").units == 3
-    parts = [dense(4, name="a"), keras.layers.BatchNormalization(), dense(2)]
+    parts = [dense(4, name="a"), layers.BatchNormalization(), dense(2)]
     masks = {"a": np.array([1, 0, 1, 1])}
     pruned = prune(keras.Sequential([keras.Input((4,)), *parts]), masks)
     assert without_removed_units(pruned, masks) is pruned
 
 
-def test_biased_networks_are_retrained_at_full_size(tiny):
-    """Folded constants would become biases that train, so the small network would differ."""
-    model = keras.Sequential([keras.Input((4,)), dense(6, "sigmoid"), dense(3)])
-    model.compile(loss="sparse_categorical_crossentropy")
-    masks = make_masks(model, unit_norm, 0.5)
-    network = retrainer(model, masks, tiny, 2, 8, 0, {})(masks, True)
-    assert network.layers[0].units == 6
-    assert measure_sparsity(network) == 0.5
+def test_retraining_refuses_models_that_cannot_be_read(bad_model, tiny):
+    model, error, match = bad_model
+    dense_model = make_mlp(4, (6, 5), 3)
+    with pytest.raises(error, match=match):
+        retrain(model, dense_model, tiny.x_train, tiny.y_train, 1, total=10)

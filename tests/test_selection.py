@@ -35,7 +35,7 @@ def draw_inputs(seed, inputs, alike=0.0, rows=30):
 seeds = st.integers(0, 2**32 - 1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(seeds, st.integers(1, 7), st.integers(1, 4), st.sampled_from([0, 0.5, 0.9]))
 def test_order_equals_brute_force(seed, inputs, units, alike):
     x, rng = draw_inputs(seed, inputs, alike)
@@ -43,7 +43,7 @@ def test_order_equals_brute_force(seed, inputs, units, alike):
     assert_array_equal(forward_selection(x.T @ x, weights), brute_force(x, weights))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(seeds, st.integers(1, 6), st.integers(1, 5))
 def test_dependent_inputs_come_last_in_their_order(seed, independent, dependent):
     x, rng = draw_inputs(seed, independent)
@@ -55,7 +55,7 @@ def test_dependent_inputs_come_last_in_their_order(seed, independent, dependent)
     assert_array_equal(order[independent:], sorted(order[independent:]))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(seeds, st.integers(1, 8))
 def test_orthogonal_inputs_come_by_the_energy_they_explain(seed, inputs):
     x, rng = draw_inputs(seed, inputs)
@@ -65,7 +65,7 @@ def test_orthogonal_inputs_come_by_the_energy_they_explain(seed, inputs):
     assert_array_equal(forward_selection(x.T @ x, weights), np.argsort(-energy))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(seeds, st.integers(1, 8))
 def test_scaling_inputs_and_unscaling_their_weights_does_not_matter(seed, inputs):
     x, rng = draw_inputs(seed, inputs, 0.5)
@@ -94,7 +94,7 @@ def test_inputs_that_nothing_reads_come_once_each(scale):
 
 
 # BUG: as above; inputs that are almost dependent make it happen with ordinary weights
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(seeds, st.integers(2, 9), st.sampled_from([1e-3, 1, 1e3]), st.floats(-9, -1))
 def test_every_input_comes_once(seed, inputs, scale, noise):
     x, rng = draw_inputs(seed, inputs)

@@ -15,10 +15,8 @@ from pruninglib import (
     prune,
     prune_sweep,
     random_scores,
-    recovery_sweep,
     shrink,
     timing_sweep,
-    train,
     unit_norm,
 )
 
@@ -82,58 +80,6 @@ def test_sparsity_outside_0_to_1_is_refused(trained, tiny):
 
 
 @pytest.fixture(scope="module")
-def recovery(trained, tiny, without_xla):
-    return pd.DataFrame(
-        recovery_sweep(
-            trained,
-            tiny,
-            CRITERIA,
-            [0, 0.75],
-            iterations=(10,),
-            hold_masks=(True, False),
-            seed=3,
-            batch_size=40,
-            training={"learning_rate": 0.01},
-            recipe="short",
-        )
-    )
-
-
-def test_recovery_sweep_has_a_row_for_each_training(recovery):
-    pruned, retrained = (recovery[recovery["stage"] == s] for s in ("pruned", "retrained"))
-    assert len(pruned) == 4 and len(retrained) == 8
-    assert not retrained.duplicated(["method", "sparsity", "mask"]).any()
-    assert (recovery["seed"] == 3).all() and (recovery["recipe"] == "short").all()
-    assert (retrained["iterations"] == 10).all() and (retrained["seconds"] > 0).all()
-    assert pruned["mask"].isna().all()
-
-
-def test_recovery_sweep_holds_the_mask_or_leaves_it_free(recovery):
-    rows = recovery[(recovery["stage"] == "retrained") & (recovery["sparsity"] == 0.75)]
-    held, free = (rows[rows["mask"] == mask] for mask in ("held", "free"))
-    assert (held["measured_sparsity"] == 0.75).all()
-    by_method = free.set_index("method")["measured_sparsity"]
-    assert by_method["weight"] < 0.6
-    assert by_method["unit"] == 0.75  # by accident: ReLU units at zero get no gradient
-
-
-def test_recovery_sweep_counts_the_parameters_that_are_left(recovery):
-    rows = recovery[(recovery["mask"] == "held") & (recovery["sparsity"] == 0.75)]
-    by_method = rows.set_index("method")["parameters"]
-    assert by_method["weight"] == (64 + 192) // 4 + 36
-    assert by_method["unit"] == 4 * 4 + 4 * 3 + 3 * 3
-
-
-def test_recovery_sweep_measures_what_pruning_and_training_do(recovery, trained, tiny):
-    network = prune(trained, make_masks(trained, magnitude, 0.75))
-    train(network, tiny.x_train, tiny.y_train, 10, 40, 3, learning_rate=0.01)
-    held = recovery[(recovery["mask"] == "held") & (recovery["sparsity"] == 0.75)]
-    row, expected = held.set_index("method").loc["weight"], measured(network, tiny)
-    assert row["accuracy"] == pytest.approx(expected["accuracy"], abs=1 / len(tiny.y_test))
-    assert row["loss"] == pytest.approx(expected["loss"], rel=1e-3)
-
-
-@pytest.fixture(scope="module")
 def timing(trained, tiny, without_xla):
     rows = timing_sweep(trained, tiny, [0.5], iterations=3, batch_sizes=(1, 4), repeats=2, seed=5)
     return pd.DataFrame(rows).set_index("stage", drop=False)
@@ -174,6 +120,5 @@ def test_a_model_that_holds_masks_is_refused(trained, tiny):
         next(prune_sweep(pruned, tiny, {"weight": magnitude}, [0.5]))
 
 
-def test_every_row_says_what_was_asked(recovery, timing):
-    for table in (recovery, timing):
-        assert table[[*ASKED, "measured_sparsity", "seed"]].notna().all().all()
+def test_every_row_says_what_was_asked(timing):
+    assert timing[[*ASKED, "measured_sparsity", "seed"]].notna().all().all()

@@ -1,0 +1,184 @@
+"""Rows for each training, measured as one careful experiment at a time does."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pruninglib import (
+    eager,
+    evaluate,
+    magnitude,
+    make_masks,
+    merge_units,
+    prune,
+    prune_sweep,
+    recovery_sweep,
+    repair,
+    retrain,
+    unit_norm,
+)
+
+CRITERIA = {"weight": magnitude, "unit": unit_norm}
+ASKED = ["dataset", "method", "scope", "stage", "sparsity"]
+pytestmark = pytest.mark.usefixtures("without_xla")
+
+
+def measured(model, tiny):
+    return evaluate(eager(model), tiny.x_test, tiny.y_test, model.loss)
+
+
+def pruned(trained, method, sparsity=0.75):
+    return prune(trained, make_masks(trained, CRITERIA[method], sparsity))
+
+
+@pytest.fixture(scope="module")
+def recovery(trained, tiny, without_xla):
+    return pd.DataFrame(
+        recovery_sweep(
+            trained,
+            tiny,
+            CRITERIA,
+            (share for share in (0, 0.75)),
+            iterations=(10,),
+            hold_masks=(True, False),
+            starts=("pruned", "repaired"),
+            learning_rate=0.1,
+            total=200,
+            training={"optimizer": "sgd"},
+            seed=3,
+            batch_size=40,
+            examples=100,
+            recipe="short",
+        )
+    )
+
+
+def of_stage(recovery, stage, sparsity=0.75, **columns):
+    """Return the rows of a stage at one sparsity, one for each method."""
+    rows = recovery[(recovery["stage"] == stage) & (recovery["sparsity"] == sparsity)]
+    for name, value in columns.items():
+        rows = rows[rows[name] == value]
+    return rows.set_index("method")
+
+
+def test_there_is_a_row_for_each_stage_and_each_training(recovery):
+    assert recovery["stage"].value_counts().to_dict() == {
+        "pruned": 4,
+        "repaired": 4,
+        "retrained": 12,
+    }
+    retrained = recovery[recovery["stage"] == "retrained"]
+    assert not retrained.duplicated(["method", "sparsity", "start", "mask"]).any()
+    assert (retrained["iterations"] == 10).all()
+    assert (recovery["seed"] == 3).all() and (recovery["recipe"] == "short").all()
+    assert recovery[[*ASKED, "measured_sparsity", "accuracy", "loss"]].notna().all().all()
+
+
+def test_only_retrained_rows_have_a_start_and_a_mask(recovery):
+    others = recovery[recovery["stage"] != "retrained"]
+    assert others[["start", "mask", "iterations"]].isna().all().all()
+
+
+def test_what_took_time_says_how_long(recovery):
+    took_time = recovery["stage"] != "pruned"
+    assert (recovery.loc[took_time, "seconds"] > 0).all()
+    assert recovery.loc[~took_time, "seconds"].isna().all()
+
+
+def test_only_pruned_weights_are_left_free(recovery):
+    kinds = recovery[["start", "mask"]].dropna().value_counts().to_dict()
+    assert kinds == {("pruned", "held"): 4, ("pruned", "free"): 4, ("repaired", "held"): 4}
+
+
+def test_the_mask_is_held_or_left_free(recovery):
+    held = recovery[(recovery["stage"] == "repaired") | (recovery["mask"] == "held")]
+    assert (held["measured_sparsity"] == held["sparsity"]).all()
+    free = of_stage(recovery, "retrained", mask="free")["measured_sparsity"]
+    assert free["weight"] < 0.6
+    assert free["unit"] == 0.75  # by accident: ReLU units at zero get no gradient
+
+
+@pytest.mark.parametrize("stage", ["pruned", "repaired", "retrained"])
+def test_the_parameters_that_are_left_are_counted(stage, recovery):
+    rows = of_stage(recovery, stage)
+    parameters = rows[rows["mask"] != "free"]["parameters"]
+    assert (parameters["weight"] == (64 + 192) // 4 + 36).all()
+    assert (parameters["unit"] == 4 * 4 + 4 * 3 + 3 * 3).all()
+
+
+def test_pruned_rows_are_those_of_prune_sweep(recovery, trained, tiny):
+    expected = pd.DataFrame(prune_sweep(trained, tiny, CRITERIA, [0, 0.75]))
+    found = recovery[recovery["stage"] == "pruned"][expected.columns]
+    pd.testing.assert_frame_equal(found, expected)
+
+
+@pytest.mark.parametrize("method", CRITERIA)
+def test_repaired_rows_measure_what_repair_makes_of_the_first_examples(
+    method, recovery, trained, tiny
+):
+    repaired = repair(pruned(trained, method), trained, tiny.x_train[:100])
+    row, expected = of_stage(recovery, "repaired").loc[method], measured(repaired, tiny)
+    assert row["accuracy"] == expected["accuracy"]
+    assert row["loss"] == pytest.approx(expected["loss"], rel=1e-4)
+    assert row["loss"] != of_stage(recovery, "pruned").loc[method, "loss"]
+
+
+@pytest.mark.parametrize(("method", "start"), [("weight", "pruned"), ("unit", "repaired")])
+def test_retrained_rows_measure_what_retrain_makes_of_the_start(
+    method, start, recovery, trained, tiny
+):
+    network = pruned(trained, method)
+    if start == "repaired":
+        network = repair(network, trained, tiny.x_train[:100])
+    settings = {"learning_rate": 0.1, "optimizer": "sgd", "batch_size": 40, "seed": 3}
+    retrain(network, trained, tiny.x_train, tiny.y_train, 10, total=200, **settings)
+    row = of_stage(recovery, "retrained", start=start, mask="held").loc[method]
+    expected = measured(network, tiny)
+    assert row["accuracy"] == pytest.approx(expected["accuracy"], abs=1 / len(tiny.y_test))
+    assert row["loss"] == pytest.approx(expected["loss"], rel=1e-3)
+
+
+# BUG: merge_units gives back weights that a weight mask removed
+@pytest.mark.parametrize("method", CRITERIA)
+def test_merged_rows_measure_what_merge_units_makes(method, trained, tiny):
+    settings = {"iterations": (), "starts": ("merged",)}
+    _, row = recovery_sweep(trained, tiny, {method: CRITERIA[method]}, [0.75], **settings)
+    expected = measured(merge_units(pruned(trained, method), trained), tiny)
+    assert row["stage"] == "merged" and row["seconds"] > 0
+    assert row["accuracy"] == expected["accuracy"]
+    assert row["loss"] == pytest.approx(expected["loss"], rel=1e-4)
+    assert row["measured_sparsity"] >= 0.75
+
+
+def test_at_sparsity_0_the_dense_network_is_treated_alike(recovery, trained, tiny):
+    dense = measured(trained, tiny)["loss"]
+    for stage in ("pruned", "repaired"):
+        rows = of_stage(recovery, stage, sparsity=0)
+        assert rows["loss"].to_numpy() == pytest.approx(dense, rel=1e-3)
+    retrained = of_stage(recovery, "retrained", sparsity=0)
+    assert len(retrained) == 6 and (np.abs(retrained["loss"] - dense) > 1e-5).all()
+
+
+def test_repaired_networks_alone_may_be_retrained_and_the_dense_one_is_left_as_it_was(
+    trained, tiny
+):
+    before = trained.get_weights()
+    settings = {"starts": ("repaired",), "schedule": "linear", "training": {"optimizer": "sgd"}}
+    rows = list(recovery_sweep(trained, tiny, {"w": magnitude}, [0.5], iterations=(1,), **settings))
+    assert [row["stage"] for row in rows] == ["pruned", "repaired", "retrained"]
+    assert rows[-1]["start"] == "repaired"
+    for one, other in zip(before, trained.get_weights(), strict=True):
+        assert (one == other).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"starts": ("pruned", "dense")}, r"starts must be .*got {'dense'}"),
+        ({"schedule": "cosine"}, r"schedule must be .*got 'cosine'"),
+        ({}, r"total must be .*got None"),
+    ],
+)
+def test_bad_arguments_are_refused(settings, message, trained, tiny):
+    with pytest.raises(ValueError, match=message):
+        list(recovery_sweep(trained, tiny, {"weight": magnitude}, [0.5], **settings))
