@@ -7,7 +7,7 @@ a Dense layer, or the patches that a convolution looks at, with a 1 for the bias
 import keras
 import numpy as np
 
-from pruninglib.graph import nodes, prunable_layers
+from pruninglib.graph import nodes, nodes_in_order, prunable_layers
 
 IN_MEMORY = 2**28  # numbers that are kept, 1 GB in float32; more are computed again when needed
 CHUNK = 2**22  # numbers in a chunk; much larger arrays cost more than they save: page faults
@@ -22,9 +22,10 @@ def layer_rows(model, inputs):
     Args:
         inputs: array of examples; ValueError if it does not fit the model or holds NaN.
     """
+    layers = prunable_layers(model).values()
     inputs, calls = check_inputs(model, inputs), nodes(model)
     source = (model.inputs[0], inputs)
-    for layer in prunable_layers(model).values():
+    for layer in layers:
         kinds = (keras.layers.Dense, keras.layers.Conv2D)
         if isinstance(layer, kinds) and getattr(layer, "groups", 1) == len(calls[layer]) == 1:
             (node,) = calls[layer]
@@ -64,7 +65,7 @@ def runner(model, start, end):
     Raises LookupError if `end` depends on more than `start`.
     """
     wanted, needed = {id(end)}, []
-    for node in reversed([node for calls in nodes(model).values() for node in calls]):
+    for node in reversed(nodes_in_order(model)):
         if wanted & {id(tensor) for tensor in node.output_tensors if tensor is not start}:
             if not node.input_tensors:
                 raise LookupError(f"{end.name} depends on more than {start.name}.")

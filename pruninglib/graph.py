@@ -64,12 +64,17 @@ def nodes(model):
     A layer remembers its calls in other models too, even in those that Keras built and threw
     away while the layers of a Sequential were added or loaded.
     """
-    graph = model._functional if isinstance(model, keras.Sequential) else model
     calls = {}
-    for depth in sorted(graph._nodes_by_depth, reverse=True):
-        for node in graph._nodes_by_depth[depth]:
-            calls.setdefault(node.operation, []).append(node)
+    for node in nodes_in_order(model):
+        calls.setdefault(node.operation, []).append(node)
     return calls
+
+
+def nodes_in_order(model):
+    """Return all calls of layers in a model, each after those that it depends on."""
+    graph = model._functional if isinstance(model, keras.Sequential) else model
+    depths = sorted(graph._nodes_by_depth, reverse=True)
+    return [node for depth in depths for node in graph._nodes_by_depth[depth]]
 
 
 def logits_layers(model):

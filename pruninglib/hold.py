@@ -6,6 +6,8 @@ import zlib
 import keras
 import numpy as np
 
+HELD = (("kernel", "kernel_constraint"), ("bias", "bias_constraint"))  # what masks are held on
+
 
 @keras.saving.register_keras_serializable(package="pruninglib")
 class HoldMask(keras.constraints.Constraint):

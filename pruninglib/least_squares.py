@@ -14,7 +14,8 @@ def fit(chunks, start, kept, ridge=1e-3, passes=0):
             inputs (rows, inputs) and their targets (rows, units). It is called passes + 1 times.
         start: weights (inputs, units) to stay near; those that are not kept are zero.
         kept: bool array of the same shape. Each unit has a problem of its own.
-        ridge: strength of the pull to `start`, relative to the mean square of the live inputs.
+        ridge: strength of the pull to `start`, relative to the mean square of the live inputs;
+            for rows in single precision at least 1e-5, which their products are rounded to.
         passes: how often to fit again for a ReLU: where the target is negative, any negative
             output is right. Each pass moves such a target to the last output if that is
             negative; a majorisation, so that |relu(X W) - relu(T)|^2 falls from pass to pass,
@@ -29,6 +30,8 @@ def fit(chunks, start, kept, ridge=1e-3, passes=0):
         gram += x.T @ x
         right += x.T @ targets
         count += len(x)
+        if x.dtype == np.float32:
+            ridge = max(ridge, 1e-5)
     unknowns = int(kept.sum(axis=0).max())
     if count < unknowns:
         raise ValueError(f"{count} rows of inputs for a unit with {unknowns} weights to fit.")

@@ -8,6 +8,7 @@ import numpy as np
 from pruninglib.activations import matrix
 from pruninglib.chain import CannotShrink, dense_chain
 from pruninglib.graph import prunable_layers, rebuild
+from pruninglib.hold import HoldMask
 
 
 def merge_units(pruned, dense, threshold=0.45):
@@ -30,12 +31,17 @@ def merge_units(pruned, dense, threshold=0.45):
     merged.set_weights(pruned.get_weights())
     for layer, after in pairwise(layers):
         incoming = matrix(dense.get_layer(layer.name)).astype(np.float64)
-        kept = np.asarray(layer.kernel).any(axis=0)
+        mask = _mask(layer)
+        kept = mask if mask.ndim == 1 else np.ones(layer.units, bool)
         share = _shares(incoming, kept, threshold)
         kernel = np.asarray(dense.get_layer(after.name).kernel)
-        alive = np.asarray(after.kernel).any(axis=0)
-        merged.get_layer(after.name).kernel.assign((share @ kernel) * alive)
+        merged.get_layer(after.name).kernel.assign(np.where(_mask(after), share @ kernel, 0))
     return merged
+
+
+def _mask(layer):
+    held = layer.kernel_constraint
+    return np.asarray(held.mask) if isinstance(held, HoldMask) else np.ones(layer.units, bool)
 
 
 def _shares(incoming, kept, threshold):

@@ -3,10 +3,8 @@
 import numpy as np
 
 from pruninglib.graph import check_graph, check_names, logits_layers, prunable_layers, rebuild
-from pruninglib.hold import HoldMask
+from pruninglib.hold import HELD, HoldMask
 from pruninglib.masks import check_masks
-
-HELD = (("kernel", "kernel_constraint"), ("bias", "bias_constraint"))
 
 
 def prune(model, masks):

@@ -55,13 +55,15 @@ def budget(dense, pruned, iterations, total):
     """Return the share of the full learning rate that a retraining should begin with.
 
     The larger of two: how far pruning moved the weights, relative to their norm and to the root
-    of the sparsity, and the iterations relative to those of the dense training; at most 1
-    (Zimmer et al. 2023). So a network that lost nothing is hardly disturbed.
+    of the sparsity of the layers that lost some, and the iterations relative to those of the
+    dense training; at most 1 (Zimmer et al. 2023). So a network that lost nothing is hardly
+    disturbed.
     """
     check_total(total)
     kernels = {name: np.asarray(layer.kernel) for name, layer in prunable_layers(dense).items()}
     found = {name: np.asarray(layer.kernel) for name, layer in prunable_layers(pruned).items()}
     removed = {name: np.where(found[name] == 0, kernel, 0) for name, kernel in kernels.items()}
     moved, norm = (np.sqrt(sum(np.sum(w**2) for w in k.values())) for k in (removed, kernels))
-    sparsity = measure_sparsity(pruned)
+    losers = [name for name, kernel in found.items() if not kernel.all()]
+    sparsity = measure_sparsity(pruned, losers) if losers else 0
     return float(min(1, max(moved / norm / sparsity**0.5 if sparsity else 0, iterations / total)))

@@ -8,10 +8,15 @@ computes there, from the inputs that the layer gets in the network repaired so f
 import keras
 import numpy as np
 
-from pruninglib.activations import IN_MEMORY, assign_matrix, layer_rows, matrix
-from pruninglib.execution import eager
+from pruninglib.activations import (
+    IN_MEMORY,
+    assign_matrix,
+    check_inputs,
+    layer_rows,
+    matrix,
+)
 from pruninglib.graph import prunable_layers, rebuild
-from pruninglib.hold import HoldMask
+from pruninglib.hold import HELD, HoldMask
 from pruninglib.least_squares import fit
 
 
@@ -28,15 +33,16 @@ def repair(pruned, dense, inputs, ridge=1e-3, passes=3):
         passes: how often a layer with a ReLU is fitted again, so as not to mind what the ReLU
             cuts off anyway. 0 is faster and less accurate.
 
-    The masks stay held. Dense and ungrouped Conv2D layers that are used once are fitted, those
-    without a mask, such as the logits, too; others stay. Each unit has a problem of its own: its
-    kept inputs and its bias. On the given inputs the outputs end at least as near to those of
-    the dense model (in mean square) as they were: where fitting one layer after another fails
-    in that, the weights of `pruned` are returned.
+    The masks stay held, and so does a constraint that a layer had. Dense and ungrouped Conv2D
+    layers that are used once are fitted, those without a mask, such as the logits, too; others
+    stay. Each unit has a problem of its own: its kept inputs and its bias. On the given inputs
+    the outputs end at least as near to those of the dense model (in mean square) as they were:
+    where fitting one layer after another fails in that, the weights of `pruned` are returned.
 
     Raises ValueError for NaN in the inputs, and for fewer rows than a unit has weights to fit.
     """
     _check(pruned, dense, ridge)
+    inputs = check_inputs(pruned, inputs)
     repaired = rebuild(pruned, lambda layer, config: config)
     repaired.set_weights(pruned.get_weights())
     both = zip(layer_rows(repaired, inputs), layer_rows(dense, inputs), strict=True)
@@ -48,6 +54,7 @@ def repair(pruned, dense, inputs, ridge=1e-3, passes=3):
         except ValueError as error:
             raise ValueError(f"Layer {layer.name!r}: {error} Pass more inputs.") from error
         assign_matrix(layer, weights)
+        _apply_constraints(layer)
     before, after = _distances([pruned, repaired], dense, inputs)
     if after > before:
         repaired.set_weights(pruned.get_weights())
@@ -104,11 +111,20 @@ def _mask(weight, constraint):
     return np.broadcast_to(np.asarray(held), weight.shape)
 
 
+def _apply_constraints(layer):
+    for name, constraint_name in HELD:
+        constraint = getattr(layer, constraint_name)
+        if constraint is not None and getattr(layer, name) is not None:
+            getattr(layer, name).assign(constraint(getattr(layer, name)))
+
+
 def _distances(models, dense, inputs, step=2000):
     """Return, for each model, the sum of the squared differences of its outputs from the dense."""
     sums = np.zeros(len(models))
     for i in range(0, len(inputs), step):
-        expected = eager(dense)(inputs[i : i + step])
+        x = inputs[i : i + step]
+        expected = keras.tree.flatten(dense(x, training=False))
         for j, model in enumerate(models):
-            sums[j] += np.sum(np.square(eager(model)(inputs[i : i + step]) - expected))
+            pairs = zip(keras.tree.flatten(model(x, training=False)), expected, strict=True)
+            sums[j] += sum(np.sum(np.square(found - target)) for found, target in pairs)
     return sums

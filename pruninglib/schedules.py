@@ -5,9 +5,9 @@ import numpy as np
 
 from pruninglib.criteria import check_sparsity
 from pruninglib.graph import check_optimizer, prunable_layers
-from pruninglib.hold import HoldMask
+from pruninglib.hold import HELD, HoldMask
 from pruninglib.masks import layer_scores, mask_levels
-from pruninglib.pruning import HELD, measure_sparsity, set_masks
+from pruninglib.pruning import measure_sparsity, set_masks
 
 
 class GradualPruning(keras.callbacks.Callback):

@@ -239,8 +239,6 @@ def test_layers_that_are_no_single_linear_problem_are_left_out(make):
         assert_allclose(by_rows(layer, values), by_keras(model, layer, inputs), atol=1e-5)
 
 
-# BUG: `nodes` lists the calls layer by layer, not in the order of the computation, so `runner`
-# looks for what a layer needs in the wrong place: KeyError, even for a ReLU that is used twice
 @pytest.mark.parametrize("make", [layers.ReLU, lambda: dense(4, name="twice")])
 def test_layers_between_two_calls_of_another(make):
     inputs, twice = keras.Input((4,)), make()
@@ -314,7 +312,6 @@ def test_models_with_two_inputs_are_refused():
         next(layer_rows(model, np.ones((3, 4))))
 
 
-# BUG: AttributeError for three of them, also from `activation_aware`: its inputs are checked first
 def test_refuses_models_that_cannot_be_read(bad_model):
     model, error, match = bad_model
     with pytest.raises(error, match=match):

@@ -124,8 +124,6 @@ def test_the_error_is_never_above_that_of_the_start(case, ridge, single):
     assert not found[~kept].any()
 
 
-# BUG: rows in single precision are multiplied in single precision, which leaves a matrix that is
-# not positive definite: LinAlgError, which `repair` reports as "Pass more inputs"
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
 def test_dependent_inputs_in_single_precision_do_no_harm_with_a_small_ridge(share):
     rng = np.random.default_rng(0)

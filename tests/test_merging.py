@@ -100,7 +100,6 @@ def test_masks_are_still_held():
     assert (kernel(merged, "hidden_1") != before).any()
 
 
-# BUG: the next layer's kernel is taken from the dense model without its mask
 def test_weight_masks_beside_the_unit_masks_are_kept():
     model = network()
     masks = {"hidden_1": MASK} | make_masks(model, magnitude, {"hidden_2": 0.5})
@@ -108,7 +107,6 @@ def test_weight_masks_beside_the_unit_masks_are_kept():
     assert not kernel(merged, "hidden_2")[masks["hidden_2"] == 0].any()
 
 
-# BUG: which units are kept is read from the kernel alone, not from the mask or the bias
 def test_a_kept_unit_that_is_constant_keeps_its_outgoing_weights():
     model = network(factor=0.0, bias=True)
     model.get_layer("hidden_1").bias.assign(np.ones(6))

@@ -99,7 +99,6 @@ def test_budget_of_a_repaired_network_is_that_of_the_pruned_one(mlp, tiny):
     assert 0.1 < found < 1 and budget(mlp, repaired, 1, 1000) == found
 
 
-# BUG: the sparsity is measured without the logits, so that what they lost does not count
 def test_budget_counts_pruned_logits():
     model = two_layers()
     pruned = prune(model, {"logits": np.array([[0], [1]])})

@@ -138,7 +138,6 @@ def test_retrained_rows_measure_what_retrain_makes_of_the_start(
     assert row["loss"] == pytest.approx(expected["loss"], rel=1e-3)
 
 
-# BUG: merge_units gives back weights that a weight mask removed
 @pytest.mark.parametrize("method", CRITERIA)
 def test_merged_rows_measure_what_merge_units_makes(method, trained, tiny):
     settings = {"iterations": (), "starts": ("merged",)}

@@ -315,7 +315,6 @@ def test_repairing_again_repairs_further_or_not_at_all():
     assert distance(repair(once, model, X), model) <= distance(once, model) * (1 + 1e-6)
 
 
-# BUG: a list passes the checks and the fit, and fails in the comparison of the outputs
 @pytest.mark.parametrize("convert", [np.float64, np.ndarray.tolist])
 def test_inputs_of_other_types_do_as_well(convert):
     model = chain()
@@ -324,7 +323,6 @@ def test_inputs_of_other_types_do_as_well(convert):
     assert_same_weights(weights(repair(pruned, model, convert(X))), expected, atol=1e-6)
 
 
-# BUG: outputs of different shapes fail in NumPy, after all layers are fitted
 @pytest.mark.parametrize("units", [3, 2])
 def test_a_model_with_two_outputs_is_repaired(units):
     inputs = keras.Input((4,))
@@ -340,7 +338,6 @@ def test_a_model_with_two_outputs_is_repaired(units):
     assert np.less(distances(repaired), distances(pruned)).all()
 
 
-# BUG: KeyError, see test_activations
 def test_a_network_that_uses_one_activation_layer_twice_is_repaired():
     inputs, relu = keras.Input((4,)), layers.ReLU()
     x = relu(dense(6, None, name="b")(relu(dense(6, None, name="a")(inputs))))
@@ -349,7 +346,6 @@ def test_a_network_that_uses_one_activation_layer_twice_is_repaired():
     assert distance(repair(pruned, model, X), model) < distance(pruned, model)
 
 
-# BUG: (to decide) `prune` keeps the constraint that a layer had, `repair` breaks it
 def test_a_constraint_that_the_layer_had_still_holds():
     model = chain()
     model.get_layer("a").kernel_constraint = keras.constraints.NonNeg()

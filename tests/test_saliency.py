@@ -232,7 +232,6 @@ def test_taylor_refuses_a_model_without_a_loss(mlp):
 # ---- models that no function accepts
 
 
-# BUG: activation_aware and taylor raise AttributeError for some of these models
 @pytest.mark.parametrize("score", ["activation_aware", "greedy_units", "taylor"])
 def test_refuses_models_that_cannot_be_read(score, bad_model):
     model, error, match = bad_model
