@@ -64,6 +64,6 @@ def budget(dense, pruned, iterations, total):
     found = {name: np.asarray(layer.kernel) for name, layer in prunable_layers(pruned).items()}
     removed = {name: np.where(found[name] == 0, kernel, 0) for name, kernel in kernels.items()}
     moved, norm = (np.sqrt(sum(np.sum(w**2) for w in k.values())) for k in (removed, kernels))
-    losers = [name for name, kernel in found.items() if not kernel.all()]
+    losers = [name for name, weights in removed.items() if weights.any()]
     sparsity = measure_sparsity(pruned, losers) if losers else 0
     return float(min(1, max(moved / norm / sparsity**0.5 if sparsity else 0, iterations / total)))

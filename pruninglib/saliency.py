@@ -76,9 +76,9 @@ def taylor(model, inputs, labels, units=False, batch_size=128):
         model: a compiled model; its loss is L.
         inputs, labels: examples with integer labels.
     """
+    kernels = {name: layer.kernel for name, layer in prunable_layers(model).items()}
     if model.loss is None:
         raise ValueError("The model has no loss. Compile it: model.compile(loss=...).")
-    kernels = {name: layer.kernel for name, layer in prunable_layers(model).items()}
     loss, labels = keras.losses.get(model.loss), targets(labels, model.loss, model.output_shape[-1])
 
     @tf.function

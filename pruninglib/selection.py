@@ -28,7 +28,7 @@ def forward_selection(gram, weights):
         candidates = open_ & (left > negligible)
         if not candidates.any():
             break
-        best = np.argmax(np.where(candidates, gain / np.maximum(left, negligible), -1))
+        best = np.argmax(np.where(candidates, gain / np.maximum(left, negligible), -np.inf))
         chosen.append(best)
         open_[best] = False
         before = factor[:step, best]

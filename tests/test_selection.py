@@ -83,7 +83,6 @@ def test_an_input_that_explains_most_alone_may_come_before_those_that_explain_al
     assert_array_equal(forward_selection(x.T @ x, weights), [2, 0, 1])
 
 
-# inputs or weights it is below the -1 that stands for "not a candidate": inputs come twice
 @pytest.mark.parametrize("scale", [1e-8, 1, 1e4, 1e8])
 def test_inputs_that_nothing_reads_come_once_each(scale):
     x, _ = draw_inputs(0, 6)
