@@ -48,3 +48,10 @@ class HoldMask(keras.constraints.Constraint):
         shape = config["shape"]
         mask = np.unpackbits(bits, count=int(np.prod(shape))).reshape(shape)
         return cls(mask, config["then"])
+
+
+def hold_mask(constraint, mask):
+    """Return a constraint that holds the mask, and what `constraint` (or None) did already."""
+    if isinstance(constraint, HoldMask):
+        return HoldMask(np.logical_and(constraint.mask, mask), constraint.then)
+    return HoldMask(mask, constraint)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from pruninglib.graph import check_graph, check_names, logits_layers, prunable_layers, rebuild
-from pruninglib.hold import HELD, HoldMask
+from pruninglib.hold import HELD, HoldMask, hold_mask
 from pruninglib.masks import check_masks
 
 
@@ -23,14 +23,14 @@ def prune(model, masks):
     def put_mask(layer, config):
         if layer.name in masks:
             mask = masks[layer.name]
-            config["kernel_constraint"] = _hold(layer.kernel_constraint, mask)
+            config["kernel_constraint"] = hold_mask(layer.kernel_constraint, mask)
             if mask.ndim == 1 and layer.use_bias:
-                config["bias_constraint"] = _hold(layer.bias_constraint, mask)
+                config["bias_constraint"] = hold_mask(layer.bias_constraint, mask)
         return config
 
     pruned = rebuild(model, put_mask)
     pruned.set_weights(model.get_weights())
-    _zero_masked(pruned)
+    zero_masked(pruned)
     return pruned
 
 
@@ -51,7 +51,7 @@ def set_masks(pruned, masks):
         constraint.mask.assign(mask.astype(bool))
         if mask.ndim == 1 and prunable[name].use_bias:
             prunable[name].bias_constraint.mask.assign(mask.astype(bool))
-    _zero_masked(pruned)
+    zero_masked(pruned)
 
 
 def hold(model):
@@ -92,13 +92,8 @@ def measure_sparsity(model, layers=None):
     return 1 - sum(map(np.count_nonzero, kernels)) / sum(kernel.size for kernel in kernels)
 
 
-def _hold(constraint, mask):
-    if isinstance(constraint, HoldMask):
-        return HoldMask(np.logical_and(constraint.mask, mask), constraint.then)
-    return HoldMask(mask, constraint)
-
-
-def _zero_masked(model):
+def zero_masked(model):
+    """Set to zero, in place, the weights that the model's masks remove."""
     for layer in prunable_layers(model).values():
         for name, constraint in HELD:
             held = getattr(layer, constraint, None)

@@ -53,7 +53,8 @@ def retrain(
     distiller = keras.distillation.Distiller(
         teacher,
         pruned,
-        keras.distillation.LogitsDistillation(temperature=4.0),
+        # an object: its name would, in Keras 3.15, compare logits as if they were probabilities
+        keras.distillation.LogitsDistillation(4.0, keras.losses.KLDivergence()),
         student_loss_weight=1 - distillation,
     )
     distiller.compile(pruned.optimizer, pruned.loss, jit_compile=True)

@@ -5,9 +5,9 @@ import numpy as np
 
 from pruninglib.criteria import check_sparsity
 from pruninglib.graph import check_optimizer, prunable_layers
-from pruninglib.hold import HELD, HoldMask
+from pruninglib.hold import HELD, hold_mask
 from pruninglib.masks import layer_scores, mask_levels
-from pruninglib.pruning import measure_sparsity, set_masks
+from pruninglib.pruning import measure_sparsity, zero_masked
 
 
 class GradualPruning(keras.callbacks.Callback):
@@ -30,8 +30,8 @@ class GradualPruning(keras.callbacks.Callback):
         layers: names of the layers to prune; default all but those that make the logits.
 
     The model keeps the masks, like one from `prune`; of a `keras.distillation.Distiller` the
-    student is pruned. If training ends before `end`, RuntimeError
-    is raised; the model can be fitted on.
+    student is pruned. If training ends before `end`, RuntimeError is raised; the model can be
+    fitted on. Name this callback after those that restore weights, such as EarlyStopping.
 
         callback = GradualPruning(magnitude, final_sparsity=0.9, begin=0, end=3000)
         model.fit(x, y, epochs=10, callbacks=[callback])
@@ -89,12 +89,17 @@ class GradualPruning(keras.callbacks.Callback):
     def _prune(self, sparsity):
         layers = prunable_layers(self.network)
         scores = layer_scores(self.network, self.criterion, self.scope, self.layers)
-        held = {name: np.asarray(layers[name].kernel_constraint.mask) for name in scores}
-        scores = {name: np.where(held[name], found, -np.inf) for name, found in scores.items()}
-        masks = next(mask_levels(scores, [sparsity], self.scope))
-        set_masks(self.network, {name: held[name] & (mask == 1) for name, mask in masks.items()})
+        for name, found in scores.items():
+            held = _as_scores(layers[name].kernel_constraint.mask, found.shape)
+            scores[name] = np.where(held, found, -np.inf)
+        for name, mask in next(mask_levels(scores, [sparsity], self.scope)).items():
+            for weight, _ in _masked_weights(layers[name], mask.shape):
+                held = weight.constraint.mask
+                held.assign(np.asarray(held) & (mask == 1))
+        zero_masked(self.network)
 
     def on_train_end(self, logs=None):
+        zero_masked(self.network)  # a callback may have put the weights of an earlier epoch back
         iteration = int(self.model.optimizer.iterations)
         if iteration < self.end:
             raise RuntimeError(
@@ -106,15 +111,24 @@ class GradualPruning(keras.callbacks.Callback):
 
 
 def _hold_everything(model, shapes):
-    """Put masks that remove nothing yet on the layers of a model that hold none."""
+    """Put masks that remove nothing more on the layers whose scores have these shapes."""
     layers = prunable_layers(model)
     for name, shape in shapes.items():
-        held = layers[name].kernel_constraint
-        if isinstance(held, HoldMask) and held.mask.shape == shape:
-            continue
-        for weight_name, constraint_name in HELD[: 1 if len(shape) > 1 else 2]:
-            weight = getattr(layers[name], weight_name, None)
-            if weight is not None:
-                constraint = HoldMask(np.ones(shape, bool), getattr(layers[name], constraint_name))
-                setattr(layers[name], constraint_name, constraint)
-                weight.constraint = constraint
+        for weight, constraint_name in _masked_weights(layers[name], shape):
+            weight.constraint = hold_mask(weight.constraint, np.ones(shape, bool))
+            setattr(layers[name], constraint_name, weight.constraint)
+
+
+def _masked_weights(layer, shape):
+    """Yield what a mask of this shape acts on, as (weight, attribute of its constraint)."""
+    for name, constraint_name in HELD[: 1 if len(shape) > 1 else 2]:
+        if getattr(layer, name, None) is not None:
+            yield getattr(layer, name), constraint_name
+
+
+def _as_scores(mask, shape):
+    """Return which scores of this shape belong to what a kernel's mask has not removed."""
+    mask = np.asarray(mask)
+    if mask.ndim > len(shape):
+        return mask.any(axis=tuple(range(mask.ndim - 1)))
+    return np.broadcast_to(mask, shape)

@@ -104,8 +104,6 @@ def softened(model, x):
     return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
-@pytest.mark.xfail(reason="known fault, issue 3 goes on with it")
-# LogitsDistillation is given loss=keras.losses.KLDivergence()
 def test_distillation_pulls_the_outputs_towards_the_dense_ones(taught, trained, tiny):
     models = [halved(trained), *taught]
     wanted, *found = (softened(model, tiny.x_train) for model in (trained, *models))
@@ -113,7 +111,6 @@ def test_distillation_pulls_the_outputs_towards_the_dense_ones(taught, trained, 
     assert on_outputs < 0.5 * before and on_outputs < on_labels
 
 
-@pytest.mark.xfail(reason="known fault, issue 3 goes on with it")
 def test_one_step_of_distillation_is_what_the_formula_says(tiny):
     """Of one layer, with p the dense and q the softened outputs: the gradient is 4 x (q - p)."""
     model = make_mlp(4, (), 3)

@@ -192,7 +192,6 @@ def test_a_constraint_that_the_layer_had_still_acts(tiny):
     assert isinstance(plain.bias_constraint, keras.constraints.NonNeg)
 
 
-@pytest.mark.xfail(reason="known fault, issue 3 goes on with it")
 def test_restoring_the_weights_of_an_earlier_epoch_keeps_the_sparsity(tiny):
     restore = keras.callbacks.EarlyStopping("loss", mode="max", restore_best_weights=True)
     restore.patience = 9  # so that it only restores, and the first epoch, whose loss was largest
@@ -244,7 +243,6 @@ def test_masks_from_prune_stay_in_force(masked):
         assert zeros(model)["b"].all(axis=0).sum() == 3
 
 
-@pytest.mark.xfail(reason="known fault, issue 3 goes on with it")
 def test_masks_of_both_kinds_act_as_one(masked, tiny):
     criterion, model, _ = masked
     found = zeros(model)
