@@ -12,12 +12,13 @@ import pruninglib as pl
 from pruninglib.paths import RESULTS, written_whole
 from pruninglib.retraining import without_removed_units
 
-START, EPOCHS, BATCH = "repaired", 10, 128
-SETTINGS = [
+EPOCHS, BATCH = 10, 128
+SETTINGS = [  # schedule, rate, distillation
     ("constant", 0.001, 0.0),
     ("rewound", 0.001, 0.0),
-    *((schedule, rate, 0.0) for schedule in ("linear", "budget") for rate in (0.004, 0.008, 0.016)),
-    ("budget", 0.008, 0.5),
+    ("linear", 0.004, 0.0),
+    *(("budget", rate, 0.0) for rate in (0.004, 0.008, 0.016)),
+    *(("budget", rate, 0.5) for rate in (0.004, 0.016)),
 ]
 LEVELS = {"weight": (500, (0.9, 0.97, 0.99)), "unit": (1000, (0.9, 0.95, 0.97))}
 

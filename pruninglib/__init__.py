@@ -15,6 +15,7 @@ from pruninglib.criteria import (
 from pruninglib.masks import make_masks
 from pruninglib.pruning import hold, measure_sparsity, prune, set_masks, strip
 from pruninglib.schedules import GradualPruning
+from pruninglib.regrowth import Regrowth
 from pruninglib.saliency import activation_aware, greedy_units, taylor
 from pruninglib.repair import repair
 from pruninglib.merging import merge_units

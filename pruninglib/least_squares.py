@@ -6,7 +6,7 @@ from scipy.linalg import cho_factor, cho_solve, inv
 IN_MEMORY = 2**28  # numbers of all factors together that are kept, 2 GB, not computed again
 
 
-def fit(chunks, start, kept, ridge=1e-3, passes=0):
+def fit(chunks, start, kept, ridge=1e-2, passes=0):
     """Return the weights W that minimise |X W - T|^2 + strength |W - start|^2, where `kept`.
 
     Args:
@@ -27,14 +27,19 @@ def fit(chunks, start, kept, ridge=1e-3, passes=0):
     gram, right = np.zeros((len(start), len(start))), np.zeros_like(start)
     count = 0
     for x, targets in chunks():
-        gram += x.T @ x
-        right += x.T @ targets
+        with np.errstate(over="ignore", invalid="ignore"):  # told below
+            gram += x.T @ x
+            right += x.T @ targets
         count += len(x)
         if x.dtype == np.float32:
             ridge = max(ridge, 1e-5)
     unknowns = int(kept.sum(axis=0).max())
     if count < unknowns:
-        raise ValueError(f"{count} rows of inputs for a unit with {unknowns} weights to fit.")
+        raise ValueError(
+            f"{count} rows of inputs for a unit with {unknowns} weights to fit. Pass more inputs."
+        )
+    if not (np.isfinite(gram).all() and np.isfinite(right).all()):
+        raise ValueError("The products of the inputs overflow. Scale the inputs down.")
     squares = np.diag(gram)
     if not squares.any():
         return start

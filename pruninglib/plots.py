@@ -140,3 +140,21 @@ def speed_up(table, batch_size, ax):
     ax.set(xlabel="unit sparsity", ylabel="speed-up", yscale="log", title=f"batch {batch_size:,}")
     ax.grid(alpha=0.3)
     return ax
+
+
+def frontier(ours, theirs, ax):
+    """Draw errors against the number of weights left, and single published results as crosses.
+
+    Args:
+        ours: rows with columns weights and error, one for each seed.
+        theirs: rows with columns weights, test_error, method and source; may be empty.
+    """
+    curve(ours.sort_values("weights"), "weights", "error", ax, "measured", **STYLE["weight"])
+    for _, row in theirs.iterrows():
+        ax.plot(row["weights"], row["test_error"], "x", color="0.4")
+        text = f"{row['method']}, {row['source'].split(' appendix')[0]}"
+        ax.annotate(text, (row["weights"], row["test_error"]), fontsize=7, color="0.4")
+    ax.set(xlabel="weights left", ylabel="error", xscale="log", yscale="log")
+    ax.grid(alpha=0.3, which="both")
+    ax.legend()
+    return ax

@@ -29,6 +29,7 @@ def recovery_sweep(
     seed=0,
     batch_size=128,
     examples=10_000,
+    distillation=0.0,
     training=None,
     **labels,
 ):
@@ -39,7 +40,7 @@ def recovery_sweep(
         hold_masks: True holds the mask while retraining, False lets the weights grow back.
         starts: the networks to measure and to retrain: "pruned"; "merged" by `merge_units`;
             "repaired" on the first `examples` training images. The last two always hold the mask.
-        learning_rate, schedule, total, training: as in `retrain`.
+        learning_rate, schedule, total, distillation, training: as in `retrain`.
 
     Rows after `prune_sweep` add seconds; those of retrained networks also start, mask ("held"
     or "free") and iterations. Sparsity 0 is the control: the dense network, treated alike.
@@ -47,7 +48,7 @@ def recovery_sweep(
     if unknown := set(starts) - {"pruned", "merged", "repaired"}:
         raise ValueError(f'starts must be among "pruned", "merged", "repaired", got {unknown}.')
     sparsities = list(sparsities)
-    settings = (batch_size, seed, learning_rate, schedule, total, training or {})
+    settings = (batch_size, seed, learning_rate, schedule, total, distillation, training or {})
     trainings = [
         (start, held, count)
         for start, held, count in product(starts, hold_masks, iterations)

@@ -20,7 +20,7 @@ from pruninglib.hold import HELD, HoldMask
 from pruninglib.least_squares import fit
 
 
-def repair(pruned, dense, inputs, ridge=1e-3, passes=3):
+def repair(pruned, dense, inputs, ridge=1e-2, passes=3):
     """Return a copy of a pruned model whose weights that are left fit the dense model again.
 
     Args:
@@ -29,7 +29,10 @@ def repair(pruned, dense, inputs, ridge=1e-3, passes=3):
         inputs: unlabelled examples, a few thousand of them. Their activations are computed in
             chunks, and kept up to 1 GB; what else is kept is a square of its inputs for a layer.
         ridge: how strongly weights are kept near their values, relative to the mean square of
-            the layer's inputs. Above 0, so that constant, dead or dependent inputs do no harm.
+            the layer's inputs. Above 0, so that constant, dead or dependent inputs do no harm; in
+            single precision at least 1e-5 is used. Chosen on validation images
+            (benchmarks/choose_repair.py): smaller ones repair no better, and the larger weights
+            that they make are a worse start for retraining.
         passes: how often a layer with a ReLU is fitted again, so as not to mind what the ReLU
             cuts off anyway. 0 is faster and less accurate.
 
@@ -39,7 +42,8 @@ def repair(pruned, dense, inputs, ridge=1e-3, passes=3):
     the outputs end at least as near to those of the dense model (in mean square) as they were:
     where fitting one layer after another fails in that, the weights of `pruned` are returned.
 
-    Raises ValueError for NaN in the inputs, and for fewer rows than a unit has weights to fit.
+    Raises ValueError for NaN in the inputs, for inputs whose squares overflow, and for fewer
+    rows than a unit has weights to fit.
     """
     _check(pruned, dense, ridge)
     inputs = check_inputs(pruned, inputs)
@@ -52,7 +56,7 @@ def repair(pruned, dense, inputs, ridge=1e-3, passes=3):
         try:
             weights = fit(problem, matrix(layer), _kept(layer), ridge, passes_here)
         except ValueError as error:
-            raise ValueError(f"Layer {layer.name!r}: {error} Pass more inputs.") from error
+            raise ValueError(f"Layer {layer.name!r}: {error}") from error
         assign_matrix(layer, weights)
         _apply_constraints(layer)
     before, after = _distances([pruned, repaired], dense, inputs)
@@ -63,7 +67,7 @@ def repair(pruned, dense, inputs, ridge=1e-3, passes=3):
 
 def _check(pruned, dense, ridge):
     if not ridge > 0:
-        raise ValueError(f"ridge must be above 0, got {ridge}. The default is 1e-3.")
+        raise ValueError(f"ridge must be above 0, got {ridge}. The default is 1e-2.")
     of_pruned, of_dense = (
         {name: tuple(layer.kernel.shape) for name, layer in prunable_layers(model).items()}
         for model in (pruned, dense)

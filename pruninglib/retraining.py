@@ -1,13 +1,12 @@
 """Retrain pruned networks, at many sparsities, without compiling or computing in vain."""
 
-import keras
 import numpy as np
 
-from pruninglib.graph import rebuild
+from pruninglib.distillation import taught
 from pruninglib.pruning import prune, set_masks
 from pruninglib.rates import EndOf, budget, rates
 from pruninglib.shrink import CannotShrink, shrink
-from pruninglib.training import compile_training, fit_batches, fit_iterations, targets
+from pruninglib.training import compile_training, fit_batches, targets
 
 
 def retrain(
@@ -22,6 +21,7 @@ def retrain(
     distillation=0.0,
     batch_size=128,
     seed=0,
+    callbacks=(),
     **training,
 ):
     """Train a pruned or repaired model in place for a number of iterations; return it.
@@ -33,8 +33,9 @@ def retrain(
             `budget` gives; "linear", the same from all of it; "constant"; or "rewound", the end
             of a training of `total` iterations with cosine decay (Renda et al. 2020).
         total: iterations of the dense model's training, for "budget" and "rewound".
-        distillation: share of the dense model's outputs, softened at temperature 4, in what is
-            learned, the rest being the labels (Hinton et al. 2015), by Keras' own distiller.
+        distillation: share in [0, 1] of the dense model's softened outputs in what is learned,
+            the rest being the labels, as in `taught`.
+        callbacks: Keras callbacks, such as `GradualPruning`.
         training: optimizer and loss, as in `compile_training`.
 
     The masks stay held.
@@ -42,30 +43,24 @@ def retrain(
     share = budget(dense, pruned, iterations, total) if schedule == "budget" else 1
     rate = rates(schedule, learning_rate * share, iterations, total)
     compile_training(pruned, iterations, rate, **training)
-    if not distillation:
-        return fit_iterations(pruned, x, y, iterations, batch_size, seed)
-    if not hasattr(keras, "distillation"):
-        raise ValueError(
-            f"Keras {keras.__version__} has no keras.distillation. Upgrade: pip install -U keras."
-        )
-    teacher = rebuild(dense, lambda layer, config: config)
-    teacher.set_weights(dense.get_weights())
-    distiller = keras.distillation.Distiller(
-        teacher,
-        pruned,
-        # an object: its name would, in Keras 3.15, compare logits as if they were probabilities
-        keras.distillation.LogitsDistillation(4.0, keras.losses.KLDivergence()),
-        student_loss_weight=1 - distillation,
-    )
-    distiller.compile(pruned.optimizer, pruned.loss, jit_compile=True)
-    distiller.build(x.shape)
     labels = targets(y, pruned.loss, pruned.output_shape[-1])
-    fit_batches(distiller, x, labels, iterations, batch_size, seed)
+    learner = taught(pruned, dense, distillation)
+    fit_batches(learner, x, labels, iterations, batch_size, seed, callbacks)
     return pruned
 
 
 def retrainer(
-    model, masks, dataset, iterations, batch_size, seed, learning_rate, schedule, total, training
+    model,
+    masks,
+    dataset,
+    iterations,
+    batch_size,
+    seed,
+    learning_rate,
+    schedule,
+    total,
+    distillation,
+    training,
 ):
     """Return a function (pruned, held) -> network retrained from a pruned model's weights.
 
@@ -76,11 +71,12 @@ def retrainer(
     Args:
         model: the dense model.
         masks: masks for the same layers, and of the same kind, as those of the models to come.
-        learning_rate, schedule, total, training: as in `retrain`.
+        learning_rate, schedule, total, distillation, training: as in `retrain`.
     """
-    x, y = dataset.x_train, dataset.y_train
     rate = EndOf(rates(schedule, learning_rate, iterations, total))
     twin = compile_training(prune(model, masks), iterations, rate, **training)
+    taught_twin = taught(twin, model, distillation)
+    labels = targets(dataset.y_train, twin.loss, twin.output_shape[-1])
     fresh = [np.asarray(variable) for variable in twin.optimizer.variables]
 
     def run(pruned, masks, held):
@@ -88,15 +84,17 @@ def retrainer(
         has_bias = any(getattr(layer, "use_bias", False) for layer in network.layers)
         if network is not pruned and not has_bias:
             compile_training(network, iterations, rate, **training)
+            learner = taught(network, model, distillation)
         else:
-            network = twin
+            network, learner = twin, taught_twin
             network.set_weights(pruned.get_weights())
             free = {name: np.ones_like(mask) for name, mask in masks.items()}
             set_masks(network, masks if held else free)
             for variable, value in zip(network.optimizer.variables, fresh, strict=True):
                 variable.assign(value)
         rate.scale.assign(budget(model, pruned, iterations, total) if schedule == "budget" else 1)
-        return fit_iterations(network, x, y, iterations, batch_size, seed)
+        fit_batches(learner, dataset.x_train, labels, iterations, batch_size, seed)
+        return network
 
     return run
 

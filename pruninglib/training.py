@@ -72,8 +72,12 @@ def fit_iterations(model, x, y, iterations, batch_size=128, seed=0):
     return fit_batches(model, x, labels, iterations, batch_size, seed)
 
 
-def fit_batches(model, x, labels, iterations, batch_size, seed):
-    """Train as `fit_iterations`, on labels that are in the form that the loss wants."""
+def fit_batches(model, x, labels, iterations, batch_size, seed, callbacks=()):
+    """Train as `fit_iterations`, on labels that are in the form that the loss wants.
+
+    Args:
+        callbacks: Keras callbacks.
+    """
     keras.utils.set_random_seed(seed)
     if iterations:
         # Batches are gathered by shuffled index, which costs less than shuffling the rows
@@ -82,7 +86,8 @@ def fit_batches(model, x, labels, iterations, batch_size, seed):
         order = order.batch(min(batch_size, len(x)), drop_remainder=True).repeat()
         batches = order.map(lambda i: (tf.gather(inputs, i), tf.gather(labels, i))).prefetch(2)
         with native_stderr_silenced():
-            model.fit(batches, steps_per_epoch=iterations, verbose=0, shuffle=False)
+            how = {"steps_per_epoch": iterations, "verbose": 0, "shuffle": False}
+            model.fit(batches, callbacks=list(callbacks), **how)
         del inputs, labels, order, batches
         gc.collect()  # else a sweep keeps several copies of the training set, in cycles
     return model

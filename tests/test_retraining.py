@@ -8,6 +8,7 @@ from keras import layers
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pruninglib import (
+    GradualPruning,
     budget,
     eager,
     magnitude,
@@ -24,7 +25,7 @@ from pruninglib.retraining import retrainer, without_removed_units
 
 pytestmark = pytest.mark.usefixtures("without_xla")
 ITERATIONS, BATCH, SEED, RATE, TOTAL = 15, 40, 3, 0.01, 200
-SETTINGS = (ITERATIONS, BATCH, SEED, RATE, "budget", TOTAL)
+SETTINGS = (ITERATIONS, BATCH, SEED, RATE, "budget", TOTAL, 0.0)
 DECAYS = {"budget": "linear", "linear": "linear", "constant": "constant", "rewound": "cosine"}
 SGD = {"optimizer": "sgd", "learning_rate": 0.1}  # traced in a third of the time of Adam
 
@@ -73,9 +74,20 @@ def test_no_iterations_change_nothing(trained, tiny):
         assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("distillation", [0, 0.5])
+def test_a_model_is_pruned_gradually_while_it_is_taught(distillation, trained, tiny):
+    model = make_mlp(4, (8, 5), 3, "tanh")  # as the teacher, or another
+    gradually = GradualPruning(magnitude, 0.75, 0, 10, 2)
+    how = {"schedule": "rewound", "total": ITERATIONS, "distillation": distillation} | SGD
+    assert retrained(model, trained, tiny, callbacks=[gradually], **how) is model
+    assert measure_sparsity(model) == 0.75
+    assert int(gradually.model.optimizer.iterations) == ITERATIONS
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"distillation": 1.5}, r"distillation must be in \[0, 1\], got 1\.5"),
         ({"schedule": "cosine"}, r"schedule must be .*got 'cosine'"),
         ({"total": None}, r"total must be .*got None\. Pass it, or schedule="),
         ({"schedule": "rewound", "total": 3}, r"total must be .*at least 15, got 3"),
@@ -167,11 +179,25 @@ def test_result_is_that_of_retrain_whatever_came_before(weights_retrainer, train
 
 def test_rewinding_is_that_of_retrain_too(trained, tiny):
     masks = make_masks(trained, magnitude, 0.7)
-    settings = (ITERATIONS, BATCH, SEED, 0.1, "rewound", 2 * ITERATIONS, {"optimizer": "sgd"})
+    settings = (ITERATIONS, BATCH, SEED, 0.1, "rewound", 2 * ITERATIONS, 0.0, {"optimizer": "sgd"})
     found = retrainer(trained, masks, tiny, *settings)(prune(trained, masks), masks, True)
     expected = prune(trained, masks)
     retrained(expected, trained, tiny, schedule="rewound", **SGD | {"total": 2 * ITERATIONS})
     assert_same_weights(found, expected)
+
+
+@pytest.mark.parametrize("criterion", [magnitude, unit_norm])
+def test_distillation_is_that_of_retrain_too(criterion, trained, tiny):
+    settings = (ITERATIONS, BATCH, SEED, 0.1, "budget", TOTAL, 0.5, {"optimizer": "sgd"})
+    masks = make_masks(trained, criterion, 0.5)
+    run = retrainer(trained, masks, tiny, *settings)
+    for _ in range(2):  # nothing is left of the first
+        found = run(prune(trained, masks), masks, True)
+    expected = retrained(prune(trained, masks), trained, tiny, distillation=0.5, **SGD)
+    outputs, wanted = (eager(model)(tiny.x_test) for model in (found, expected))
+    assert_allclose(outputs, wanted, rtol=1e-3, atol=1e-4)
+    plain = retrained(prune(trained, masks), trained, tiny, **SGD)
+    assert np.abs(outputs - eager(plain)(tiny.x_test)).max() > 0.05
 
 
 def test_held_masks_hold_and_free_ones_let_weights_grow_back(weights_retrainer, trained):
@@ -193,7 +219,7 @@ def test_neither_the_dense_nor_the_pruned_model_is_changed(trained, weights_retr
 
 @pytest.fixture(scope="module")
 def units_retrainer(trained, tiny, without_xla):
-    settings = (ITERATIONS, BATCH, SEED, 0.1, "budget", TOTAL, {"optimizer": "sgd"})
+    settings = (ITERATIONS, BATCH, SEED, 0.1, "budget", TOTAL, 0.0, {"optimizer": "sgd"})
     return retrainer(trained, make_masks(trained, unit_norm, 0.5), tiny, *settings)
 
 
@@ -223,7 +249,7 @@ def test_biased_networks_are_retrained_at_full_size(tiny):
     model = keras.Sequential([keras.Input((4,)), dense(6, "sigmoid"), dense(3)])
     model.compile(loss="sparse_categorical_crossentropy")
     masks = make_masks(model, unit_norm, 0.5)
-    run = retrainer(model, masks, tiny, 2, 8, 0, 0.1, "linear", None, {"optimizer": "sgd"})
+    run = retrainer(model, masks, tiny, 2, 8, 0, 0.1, "linear", None, 0.0, {"optimizer": "sgd"})
     network = run(prune(model, masks), masks, True)
     assert network.layers[0].units == 6
     assert measure_sparsity(network) == 0.5

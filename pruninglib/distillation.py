@@ -1,0 +1,37 @@
+"""Let a network learn from the outputs of another one, by Keras' own distiller."""
+
+import keras
+
+from pruninglib.graph import rebuild
+
+
+def taught(student, dense, share):
+    """Return what to fit so that the compiled `student` learns from `dense` too.
+
+    Args:
+        student: a compiled model; it is trained in place, with its own optimizer and loss.
+        dense: the model whose outputs are softened at temperature 4 (Hinton et al. 2015). A copy
+            of it is used, for Keras freezes it.
+        share: share in [0, 1] of these outputs in what is learned, the rest being the labels.
+            With 0 it is the student itself that is returned.
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"The share of distillation must be in [0, 1], got {share}.")
+    if not share:
+        return student
+    if not hasattr(keras, "distillation"):
+        raise ValueError(
+            f"Keras {keras.__version__} has no keras.distillation. Upgrade: pip install -U keras."
+        )
+    teacher = rebuild(dense, lambda layer, config: config)
+    teacher.set_weights(dense.get_weights())
+    distiller = keras.distillation.Distiller(
+        teacher,
+        student,
+        # an object: its name would, in Keras 3.15, compare logits as if they were probabilities
+        keras.distillation.LogitsDistillation(4.0, keras.losses.KLDivergence()),
+        student_loss_weight=1 - share,
+    )
+    distiller.compile(student.optimizer, student.loss, jit_compile=student.jit_compile)
+    distiller.build(student.input_shape)
+    return distiller
