@@ -89,7 +89,7 @@ def accuracy_table(name):
                 "pruned": weights[weights["stage"] == "pruned"],
                 "repaired": weights[weights["stage"] == "repaired"],
                 f"retrained {counts[0]}": trained(weights, "pruned", counts[0]),
-                f"repaired, retrained {counts[0]}": trained(weights, "repaired", counts[0]),
+                f"repaired, distilled {counts[0]}": trained(weights, "repaired", counts[0]),
                 f"retrained {counts[0]}, mask free": weights[weights["mask"] == "free"],
             }
         ),
@@ -99,7 +99,7 @@ def accuracy_table(name):
                 "by norm": by_norm[by_norm["stage"] == "pruned"],
                 f"by norm, retrained {counts[1]}": trained(by_norm, "pruned", counts[1]),
                 "greedy, repaired": greedy[greedy["stage"] == "repaired"],
-                f"greedy, repaired, retrained {counts[1]}": trained(greedy, "repaired", counts[1]),
+                f"greedy, repaired, distilled {counts[1]}": trained(greedy, "repaired", counts[1]),
             }
         ),
     ]
@@ -114,7 +114,8 @@ def accuracy_table(name):
     return "\n\n".join(sections) + (
         f"\n\n{weights['seed'].nunique()} seeds, mean ± standard deviation, last iteration; the "
         "masks are held but where it says free. Sparsity 0 is the dense network, and in the other "
-        "columns the control, treated alike. Repair takes no label and no gradient step: "
+        "columns the control, treated alike. Distilled: retrained from the labels and, by half, "
+        "from the dense network's outputs. Repair takes no label and no gradient step: "
         f"{seconds['repaired']:.1f} s, {counts[0]} iterations of retraining take "
         f"{seconds['retrained']:.1f} s (medians over all weight sparsities). With the mask free, a "
         "network pruned to 99 % ends at a sparsity of "
