@@ -5,6 +5,7 @@ python notebooks/readme.py
 
 import json
 
+import numpy as np
 import pandas as pd
 
 from pruninglib import percent, plateau
@@ -18,7 +19,37 @@ SHOWN = (0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99)
 def results():
     """Return the results section as Markdown."""
     sections = [accuracy_table(name) + timing_table(name) for name in NAMES]
-    return "\n".join([*sections, neuron_merging(), learning_rates(), running_times()])
+    return "\n".join([*sections, frontier(), neuron_merging(), learning_rates(), running_times()])
+
+
+def frontier():
+    """Return errors of gradually pruned networks beside the best published ones, as Markdown."""
+    table = pd.read_csv(RESULTS / "frontier" / "2_weight_prune_recovery_gradual.csv")
+    theirs = pd.read_csv(PUBLISHED / "frontier.csv")
+    theirs = theirs[(theirs["network"] == "784-300-100-10") & (theirs["kind"] == "weight")]
+    lines = ["### MNIST, 784-300-100-10 pruned gradually", ""]
+    lines += [
+        "| weights left | of 266,200 | error on the test set | published |",
+        "|---|---|---|---|",
+    ]
+    for sparsity, rows in table.groupby("sparsity"):
+        kept = 1 - sparsity
+        published = [
+            f"{row['test_error']:.2%} ({row['method']}, {row['source']})"
+            for _, row in theirs[np.isclose(theirs["kept_share"], kept, rtol=0.02)].iterrows()
+        ]
+        error = 100 * (1 - rows["accuracy"])
+        cells = [f"{rows['weights'].iloc[0]:,}", f"{kept:.2%}"]
+        cells += [f"{error.mean():.2f} ± {error.std():.2f} %", "; ".join(published)]
+        lines.append("| " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        f"{table['seed'].nunique()} seeds, mean ± standard deviation, last iteration. Without "
+        "biases, all layers pruned, the logits layer too. What was tried, on validation images: "
+        "[table](data/results/choose_gradual.csv), [script](benchmarks/choose_gradual.py).",
+        "",
+    ]
+    return "\n".join(lines)
 
 
 def neuron_merging():

@@ -2,7 +2,7 @@
 
 import keras
 
-from pruninglib.graph import rebuild
+from pruninglib.graph import logits_layers, rebuild
 
 
 def taught(student, dense, share):
@@ -19,6 +19,12 @@ def taught(student, dense, share):
         raise ValueError(f"The share of distillation must be in [0, 1], got {share}.")
     if not share:
         return student
+    last = (layer for layer in student.layers if layer.name in logits_layers(student))
+    if any(layer.activation is keras.activations.softmax for layer in last):
+        raise ValueError(
+            f"The outputs of model {student.name!r} are probabilities; distillation needs logits. "
+            "Give its last layer no activation and its loss from_logits=True."
+        )
     if not hasattr(keras, "distillation"):
         raise ValueError(
             f"Keras {keras.__version__} has no keras.distillation. Upgrade: pip install -U keras."
@@ -32,6 +38,7 @@ def taught(student, dense, share):
         keras.distillation.LogitsDistillation(4.0, keras.losses.KLDivergence()),
         student_loss_weight=1 - share,
     )
-    distiller.compile(student.optimizer, student.loss, jit_compile=student.jit_compile)
+    how = {"jit_compile": student.jit_compile, "steps_per_execution": student.steps_per_execution}
+    distiller.compile(student.optimizer, student.loss, **how)
     distiller.build(student.input_shape)
     return distiller

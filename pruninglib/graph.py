@@ -58,6 +58,19 @@ def check_names(names, known):
         raise ValueError(f"Unknown layers {unknown}; expected some of {list(known)}.")
 
 
+def check_same_kernels(dense, pruned):
+    """Raise ValueError unless the models have the same layers in the same order."""
+    of_pruned, of_dense = (
+        {name: tuple(layer.kernel.shape) for name, layer in prunable_layers(model).items()}
+        for model in (pruned, dense)
+    )
+    if list(of_pruned.items()) != list(of_dense.items()):
+        raise ValueError(
+            "The dense model must be the one that was pruned, with the same layers, not shrunk. "
+            f"Expected kernels {of_pruned}, got {of_dense}."
+        )
+
+
 def nodes(model):
     """Return {layer: its calls in this model}, in order.
 

@@ -51,7 +51,7 @@ def published(table, ax):
     """Draw the curves of other projects thin and pale, behind ours; one legend entry a method."""
     for method, curves in table.groupby("method", sort=False):
         label = f"{method}, published"
-        color = STYLE[method]["color"]
+        color = STYLE.get(method, {}).get("color", "0.5")
         for _, rows in curves.groupby(["source", "stage", "kind"], sort=False):
             rows = rows.sort_values("sparsity")
             ax.plot(rows["sparsity"], rows["accuracy"], label=label, color=color, **BEHIND)
@@ -100,20 +100,20 @@ def recovery(table, ax, y="accuracy"):
     """Draw pruned, repaired and retrained accuracy against sparsity, one curve for each training.
 
     Args:
-        table: rows of `recovery_sweep`.
+        table: rows of `recovery_sweep`, some of them retrained.
         y: column to draw, such as "accuracy".
     """
-    style = STYLE[table["method"].iloc[0]]
+    style = STYLE.get(table["method"].iloc[0], {"marker": "d"})
     for stage, look in {"pruned": PRUNED, "repaired": REPAIRED}.items():
         if len(rows := table[table["stage"] == stage]):
             curve(rows, "sparsity", y, ax, stage, **look)
     retrained = table[table["stage"] == "retrained"]
     counts = sorted(retrained["iterations"].unique(), reverse=True)
-    for (start, mask, count), rows in retrained.groupby(
-        ["start", "mask", "iterations"], sort=False
+    for (start, mask, count, share), rows in retrained.groupby(
+        ["start", "mask", "iterations", "distillation"], sort=False
     ):
         alpha = 1 - 0.5 * counts.index(count) / len(counts)
-        label = f"retrained {count:.0f} iterations"
+        label = f"{'distilled' if share else 'retrained'} {count:.0f} iterations"
         if start != "pruned":
             curve(rows, "sparsity", y, ax, f"{start}, {label}", **BOTH, alpha=alpha)
         elif mask == "held":
@@ -146,10 +146,12 @@ def frontier(ours, theirs, ax):
     """Draw errors against the number of weights left, and single published results as crosses.
 
     Args:
-        ours: rows with columns weights and error, one for each seed.
+        ours: rows with columns sparsity, weights and error, one for each seed.
         theirs: rows with columns weights, test_error, method and source; may be empty.
     """
-    curve(ours.sort_values("weights"), "weights", "error", ax, "measured", **STYLE["weight"])
+    # at exactly the same sparsity one seed may have lost a weight more than another
+    weights = ours.groupby("sparsity")["weights"].transform("mean")
+    curve(ours.assign(weights=weights), "weights", "error", ax, "measured", **STYLE["weight"])
     for _, row in theirs.iterrows():
         ax.plot(row["weights"], row["test_error"], "x", color="0.4")
         text = f"{row['method']}, {row['source'].split(' appendix')[0]}"

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from pruninglib.graph import prunable_layers
+from pruninglib.graph import check_same_kernels, prunable_layers
 from pruninglib.pruning import measure_sparsity
 
 
@@ -33,7 +33,7 @@ def rates(schedule, learning_rate, iterations, total):
     if schedule == "rewound":
         check_total(total, iterations)
         whole = keras.optimizers.schedules.CosineDecay(learning_rate, total)
-        return EndOf(whole, total - iterations)
+        return EndOf(whole, total - iterations) if total > iterations else whole
     if schedule not in ("budget", "linear", "constant"):
         raise ValueError(
             f'schedule must be "budget", "linear", "constant" or "rewound", got {schedule!r}.'
@@ -60,6 +60,7 @@ def budget(dense, pruned, iterations, total):
     disturbed.
     """
     check_total(total)
+    check_same_kernels(dense, pruned)
     kernels = {name: np.asarray(layer.kernel) for name, layer in prunable_layers(dense).items()}
     found = {name: np.asarray(layer.kernel) for name, layer in prunable_layers(pruned).items()}
     removed = {name: np.where(found[name] == 0, kernel, 0) for name, kernel in kernels.items()}

@@ -8,6 +8,7 @@ from pruninglib.evaluation import evaluate
 from pruninglib.execution import count_parameters, eager
 from pruninglib.merging import merge_units
 from pruninglib.pruning import prune
+from pruninglib.rates import check_total
 from pruninglib.repair import repair
 from pruninglib.retraining import retrainer, without_removed_units
 from pruninglib.rows import asked, levels, sparsity_within
@@ -43,10 +44,13 @@ def recovery_sweep(
         learning_rate, schedule, total, distillation, training: as in `retrain`.
 
     Rows after `prune_sweep` add seconds; those of retrained networks also start, mask ("held"
-    or "free") and iterations. Sparsity 0 is the control: the dense network, treated alike.
+    or "free"), iterations and distillation. Sparsity 0 is the control: the dense network,
+    treated alike.
     """
     if unknown := set(starts) - {"pruned", "merged", "repaired"}:
         raise ValueError(f'starts must be among "pruned", "merged", "repaired", got {unknown}.')
+    if schedule in ("budget", "rewound") and iterations:
+        check_total(total, max(iterations) if schedule == "rewound" else 1)
     sparsities = list(sparsities)
     settings = (batch_size, seed, learning_rate, schedule, total, distillation, training or {})
     trainings = [
@@ -65,6 +69,8 @@ def recovery_sweep(
             for stage, network, columns in _recover(
                 model, pruned, masks, inputs, starts, trainings, retrainers
             ):
+                if stage == "retrained":
+                    columns["distillation"] = distillation
                 yield {
                     **labels,
                     "seed": seed,

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from pruninglib.graph import prunable_layers
+from pruninglib.graph import check_optimizer, prunable_layers
 from pruninglib.hold import HoldMask
 from pruninglib.pruning import zero_masked
 
@@ -19,12 +19,14 @@ class Regrowth(keras.callbacks.Callback):
 
     Args:
         share: share in (0, 1) of the weights that are left.
-        begin, end: iterations (batches) of the optimizer, counted over all calls of `fit`.
+        begin, end: iterations (updates) of the optimizer, counted over all calls of `fit`. With
+            those of a `GradualPruning`, and its frequency, both act at the same iterations.
         frequency: iterations from one exchange to the next.
         scope: "layer" keeps the number of weights of each layer, "global" that of all together.
 
     The model must hold weight masks, from `prune`, or from a `GradualPruning` that stands before
     this callback; and its optimizer keep a mean of the gradients: Adam, or SGD with momentum.
+    Weights of an earlier epoch that another callback restores lose what has been exchanged since.
     """
 
     def __init__(self, share, begin, end, frequency=100, scope="layer"):
@@ -40,6 +42,7 @@ class Regrowth(keras.callbacks.Callback):
         self.frequency, self.scope = frequency, scope
 
     def on_train_begin(self, logs=None):
+        check_optimizer(self.model)
         self.network = getattr(self.model, "student", self.model)
         layers = prunable_layers(self.network).values()
         self._kernels = [layer.kernel for layer in layers if _holds_weights(layer)]
@@ -57,12 +60,15 @@ class Regrowth(keras.callbacks.Callback):
         step = self._step()
         if step > self._done:
             self._done = step
-            progress = (step * self.frequency - self.begin) / (self.end - self.begin)
-            if 0 <= progress < 1:
+            progress = step * self.frequency / (self.end - self.begin)
+            if 0 < progress < 1:
                 self._exchange(self.share * (1 + np.cos(np.pi * progress)) / 2)
 
     def _step(self):
-        return int(self.model.optimizer.iterations) // self.frequency
+        return (int(self.model.optimizer.iterations) - self.begin) // self.frequency
+
+    def on_train_end(self, logs=None):
+        zero_masked(self.network)  # a callback may have put the weights of an earlier epoch back
 
     def _exchange(self, share):
         masks = [kernel.constraint.mask for kernel in self._kernels]

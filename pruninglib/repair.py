@@ -15,7 +15,7 @@ from pruninglib.activations import (
     layer_rows,
     matrix,
 )
-from pruninglib.graph import prunable_layers, rebuild
+from pruninglib.graph import check_same_kernels, prunable_layers, rebuild
 from pruninglib.hold import HELD, HoldMask
 from pruninglib.least_squares import fit
 
@@ -27,14 +27,15 @@ def repair(pruned, dense, inputs, ridge=1e-2, passes=3):
         pruned: a model that holds masks, from `prune`; it is left untouched.
         dense: the model that was pruned.
         inputs: unlabelled examples, a few thousand of them. Their activations are computed in
-            chunks, and kept up to 1 GB; what else is kept is a square of its inputs for a layer.
+            chunks; up to 1 GB each of those of both models and of a layer's problem is kept, and
+            2 GB of its factors, what is more is computed again.
         ridge: how strongly weights are kept near their values, relative to the mean square of
             the layer's inputs. Above 0, so that constant, dead or dependent inputs do no harm; in
             single precision at least 1e-5 is used. Chosen on validation images
-            (benchmarks/choose_repair.py): smaller ones repair no better, and the larger weights
-            that they make are a worse start for retraining.
-        passes: how often a layer with a ReLU is fitted again, so as not to mind what the ReLU
-            cuts off anyway. 0 is faster and less accurate.
+            (benchmarks/choose_repair.py) between 1e-3, as good a repair, and 0.1, a better
+            start for retraining because the weights stay smaller.
+        passes: how often a layer whose own activation is ReLU is fitted again, so as not to mind
+            what the ReLU cuts off anyway. 0 is faster and less accurate.
 
     The masks stay held, and so does a constraint that a layer had. Dense and ungrouped Conv2D
     layers that are used once are fitted, those without a mask, such as the logits, too; others
@@ -60,7 +61,7 @@ def repair(pruned, dense, inputs, ridge=1e-2, passes=3):
         assign_matrix(layer, weights)
         _apply_constraints(layer)
     before, after = _distances([pruned, repaired], dense, inputs)
-    if after > before:
+    if not after <= before:
         repaired.set_weights(pruned.get_weights())
     return repaired
 
@@ -68,15 +69,7 @@ def repair(pruned, dense, inputs, ridge=1e-2, passes=3):
 def _check(pruned, dense, ridge):
     if not ridge > 0:
         raise ValueError(f"ridge must be above 0, got {ridge}. The default is 1e-2.")
-    of_pruned, of_dense = (
-        {name: tuple(layer.kernel.shape) for name, layer in prunable_layers(model).items()}
-        for model in (pruned, dense)
-    )
-    if list(of_pruned.items()) != list(of_dense.items()):
-        raise ValueError(
-            "The dense model must be the one that was pruned, with the same layers. Expected "
-            f"kernels {of_pruned}, got {of_dense}."
-        )
+    check_same_kernels(dense, pruned)
     layers = prunable_layers(pruned).values()
     if not any(isinstance(layer.kernel_constraint, HoldMask) for layer in layers):
         raise ValueError(
@@ -130,5 +123,6 @@ def _distances(models, dense, inputs, step=2000):
         expected = keras.tree.flatten(dense(x, training=False))
         for j, model in enumerate(models):
             pairs = zip(keras.tree.flatten(model(x, training=False)), expected, strict=True)
-            sums[j] += sum(np.sum(np.square(found - target)) for found, target in pairs)
+            for found, target in pairs:
+                sums[j] += np.square(np.subtract(found, target, dtype=np.float64)).sum()
     return sums

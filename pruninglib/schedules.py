@@ -24,7 +24,8 @@ class GradualPruning(keras.callbacks.Callback):
     Args:
         criterion: function kernel -> scores, or {layer name: scores}, as in `make_masks`.
         final_sparsity: share in [0, 1], met exactly at `end`.
-        begin, end: iterations (batches) of the optimizer, counted over all calls of `fit`.
+        begin, end: iterations (updates) of the optimizer, counted over all calls of `fit`. A
+            model that was trained before has some behind it; compile it again to count anew.
         frequency: iterations from one pruning to the next.
         scope: "layer" or "global".
         layers: names of the layers to prune; default all but those that make the logits.
@@ -76,9 +77,23 @@ class GradualPruning(keras.callbacks.Callback):
         check_optimizer(self.model)
         scores = layer_scores(self.network, self.criterion, self.scope, self.layers)
         _hold_everything(self.network, {name: found.shape for name, found in scores.items()})
+        self._check_begin(scores)
         # a function traced before would not see the masks
         self.model.make_train_function(force=True)
         self._last = 0.0
+
+    def _check_begin(self, scores):
+        layers = prunable_layers(self.network)
+        held = [_as_scores(layers[n].kernel_constraint.mask, s.shape) for n, s in scores.items()]
+        pruned = 1 - sum(map(np.count_nonzero, held)) / sum(mask.size for mask in held)
+        done = int(self.model.optimizer.iterations)
+        if self.sparsity(done) > pruned + 0.01:
+            raise ValueError(
+                f"The optimizer has {done} iterations behind it, where the schedule asks for a "
+                f"sparsity of {self.sparsity(done):.3f}; the model's is {pruned:.3f}, so that "
+                f"much would go at once. Compile the model again, or pass begin={done} and end="
+                f"{done + self.end - self.begin}."
+            )
 
     def on_train_batch_end(self, batch, logs=None):
         sparsity = self.sparsity(int(self.model.optimizer.iterations))

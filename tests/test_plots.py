@@ -124,17 +124,18 @@ def test_recovery_has_a_curve_for_each_training(ax):
     ways = [("pruned", "held"), ("pruned", "free"), ("repaired", "held")]
     rows += [("retrained", *way, n, 0.5) for n in (500, 1000) for way in ways]
     table = pd.DataFrame(rows, columns=["stage", "start", "mask", "iterations", "accuracy"])
-    table = table.assign(method="unit", sparsity=0.9)
+    repaired = table["start"] == "repaired"
+    table = table.assign(method="unit", sparsity=0.9, distillation=np.where(repaired, 0.5, 0))
     assert plots.recovery(table, ax) is ax
     assert legend(ax) == [
         "pruned",
         "repaired",
         "retrained 500 iterations",
         "retrained 500 iterations, mask free",
-        "repaired, retrained 500 iterations",
+        "repaired, distilled 500 iterations",
         "retrained 1000 iterations",
         "retrained 1000 iterations, mask free",
-        "repaired, retrained 1000 iterations",
+        "repaired, distilled 1000 iterations",
     ]
     assert lines(ax)["repaired"] == [[0.9, 0.4]]
     assert lines(ax)["pruned"] == [[0.9, 0.2]]
@@ -159,6 +160,24 @@ def test_speed_up_of_each_kind_beside_the_ratio_of_macs(ax):
     assert ax.get_title() == "batch 64" and ax.get_yscale() == "log"
 
 
+def test_a_method_of_the_users_own_is_drawn(ax):
+    table = pd.DataFrame({"stage": ["pruned"], "method": ["mine"], "sparsity": [0.9]})
+    table = table.assign(accuracy=0.3, start=None, mask=None, iterations=None, distillation=None)
+    assert lines(plots.recovery(table, ax))["pruned"] == [[0.9, 0.3]]
+
+
+def test_frontier_has_a_point_for_each_sparsity_and_a_cross_for_each_published_result(ax):
+    weights, error = [100, 101, 50, 50], [0.1, 0.2, 0.3, 0.3]
+    ours = pd.DataFrame({"sparsity": [0.9, 0.9, 0.95, 0.95], "weights": weights, "error": error})
+    columns = ["weights", "test_error", "method", "source"]
+    theirs = pd.DataFrame([(70, 0.25, "RigL", "Evci et al. 2020 appendix B")], columns=columns)
+    assert plots.frontier(ours, theirs, ax) is ax
+    assert lines(ax)["measured"] == [[50, 0.3], [100.5, pytest.approx(0.15)]]
+    (text,) = ax.texts
+    assert text.get_text() == "RigL, Evci et al. 2020" and text.xy == (70, 0.25)
+    assert len(plots.frontier(ours, theirs[:0], ax).texts) == 1
+
+
 def test_tables_are_left_as_they_were(ax):
     before = SWEEP.copy()
     plots.methods(SWEEP, ax)
@@ -167,7 +186,7 @@ def test_tables_are_left_as_they_were(ax):
 
 def test_recovery_draws_the_column_that_is_asked_for(ax):
     table = pd.DataFrame({"stage": ["pruned"], "method": ["weight"], "sparsity": [0.9]})
-    table = table.assign(error=0.3, start=None, mask=None, iterations=None)
+    table = table.assign(error=0.3, start=None, mask=None, iterations=None, distillation=None)
     plots.recovery(table, ax, "error")
     assert lines(ax)["pruned"] == [[0.9, 0.3]]
     assert ax.get_ylabel() == "error"

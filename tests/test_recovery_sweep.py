@@ -138,6 +138,22 @@ def test_retrained_rows_measure_what_retrain_makes_of_the_start(
     assert row["loss"] == pytest.approx(expected["loss"], rel=1e-3)
 
 
+def test_distilled_rows_measure_what_retrain_makes_with_distillation(trained, tiny):
+    settings = {"learning_rate": 0.1, "schedule": "linear", "batch_size": 40, "seed": 3}
+    how = settings | {"iterations": (10,), "training": {"optimizer": "sgd"}, "distillation": 0.5}
+    rows = recovery_sweep(trained, tiny, {"weight": magnitude}, [0.75], **how)
+    (row,) = (row for row in rows if row["stage"] == "retrained")
+    network, how = pruned(trained, "weight"), {"distillation": 0.5, "optimizer": "sgd"}
+    retrain(network, trained, tiny.x_train, tiny.y_train, 10, **settings, **how)
+    assert row["distillation"] == 0.5
+    assert row["loss"] == pytest.approx(measured(network, tiny)["loss"], rel=1e-3)
+
+
+def test_a_total_that_is_missing_is_told_before_the_work(trained, tiny):
+    with pytest.raises(ValueError, match=r"total must be .* got None"):
+        next(recovery_sweep(trained, tiny, CRITERIA, [0.75]))
+
+
 @pytest.mark.parametrize("method", CRITERIA)
 def test_merged_rows_measure_what_merge_units_makes(method, trained, tiny):
     settings = {"iterations": (), "starts": ("merged",)}

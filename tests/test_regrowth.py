@@ -76,9 +76,10 @@ def test_the_smallest_go_and_those_of_largest_gradient_come_back(share, kept):
 
 
 def test_the_masks_given_stay_as_they_are():
-    mask = np.array([True, False])
-    exchange(mask, np.ones(2), np.ones(2), 0.99)
-    assert_array_equal(mask, [True, False])
+    mask = np.array([True, True, False, False])
+    new = exchange(mask, np.ones(4), np.ones(4), 0.5)
+    assert_array_equal(mask, [True, True, False, False])
+    assert new[:2].sum() == new[2:].sum() == 1
 
 
 # ---- while training
@@ -102,7 +103,51 @@ def test_sparsity_stays_while_weights_are_exchanged(tiny, scope):
 def test_nothing_is_exchanged_before_begin_and_from_end_on(tiny):
     record = Record()
     fit(network(), tiny, Regrowth(0.5, 4, 9, 2), record)
-    assert_array_equal(np.flatnonzero(record.changes()[:, 0]) + 1, [4, 6, 8])
+    assert_array_equal(np.flatnonzero(record.changes()[:, 0]) + 1, [6, 8])
+
+
+@pytest.mark.parametrize(("steps", "iterations"), [(1, [4, 7]), (3, [6, 9])])
+def test_it_acts_where_gradual_pruning_with_the_same_begin_and_frequency_does(
+    steps, iterations, tiny, monkeypatch
+):
+    def spied(action, seen):
+        def spy(self, argument):
+            seen.append(int(self.model.optimizer.iterations))
+            action(self, argument)
+
+        return spy
+
+    when, pruned, exchanged = {"begin": 1, "end": 10, "frequency": 3}, [], []
+    monkeypatch.setattr(GradualPruning, "_prune", spied(GradualPruning._prune, pruned))
+    monkeypatch.setattr(Regrowth, "_exchange", spied(Regrowth._exchange, exchanged))
+    model = network(masks=None)
+    model.compile("adam", model.loss, steps_per_execution=steps, jit_compile=False)
+    gradual = GradualPruning(magnitude, 0.5, **when)
+    model.fit(
+        tiny.x_train,
+        tiny.y_train,
+        batch_size=10,
+        verbose=0,
+        callbacks=[gradual, Regrowth(0.9, **when)],
+    )
+    assert exchanged == iterations
+    assert pruned[: len(iterations)] == iterations
+    assert measure_sparsity(model) >= 0.5
+
+
+def test_restoring_the_weights_of_an_earlier_epoch_keeps_to_the_mask(tiny):
+    restore = keras.callbacks.EarlyStopping("loss", mode="max", restore_best_weights=True)
+    restore.patience = 9  # so that it only restores, and the first epoch, whose loss was largest
+    model = fit(network(), tiny, restore, Regrowth(0.9, 0, 30, 2))
+    for name in "ab":
+        held = np.asarray(model.get_layer(name).kernel_constraint.mask)
+        assert not np.asarray(model.get_layer(name).kernel)[~held].any()
+
+
+def test_a_moving_average_of_the_weights_is_refused(tiny):
+    optimizer = keras.optimizers.Adam(use_ema=True)
+    with pytest.raises(ValueError, match=r"use_ema=True"):
+        fit(network(optimizer=optimizer), tiny, Regrowth(0.5, 0, 9))
 
 
 def test_weights_come_back_at_zero_and_then_learn(tiny):

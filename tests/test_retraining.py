@@ -144,6 +144,25 @@ def test_masks_are_held_in_distillation(taught, trained):
         assert measure_sparsity(model) == 0.5
 
 
+def test_distillation_of_probabilities_is_refused(tiny):
+    model = keras.Sequential([keras.Input((4,)), dense(3, "softmax", name="out")])
+    pruned = prune(model, {"out": np.ones(3)})
+    with pytest.raises(
+        ValueError, match=r"outputs of model .* are probabilities.*from_logits=True"
+    ):
+        retrained(pruned, model, tiny, distillation=0.5, schedule="linear")
+
+
+def test_steps_per_execution_change_nothing_but_the_time(trained, tiny):
+    found, expected = (
+        retrained(halved(trained), trained, tiny, steps_per_execution=steps, **SGD)
+        for steps in (5, 1)
+    )
+    assert_same_weights(found, expected)
+    with pytest.raises(ValueError, match=r"must divide the 15 iterations, got 4\. Pass .*=5"):
+        retrained(halved(trained), trained, tiny, steps_per_execution=4)
+
+
 def test_distillation_leaves_the_dense_model_untouched(trained, tiny):
     before, optimizer = weights(trained), trained.optimizer
     settings = {"distillation": 0.5, "loss": "categorical_crossentropy"} | SGD

@@ -140,7 +140,9 @@ def test_a_network_compiled_with_xla_is_pruned(tiny):
 
 def test_a_model_that_was_fitted_before_is_pruned_in_executions_of_several_steps(tiny):
     model = fit(compiled(network(), steps_per_execution=3), tiny, epochs=1)
-    fit(model, tiny, halving())
+    with pytest.raises(ValueError, match=r"has 4 iterations behind it, .*pass begin=4 and end=13"):
+        fit(model, tiny, halving())
+    fit(model, tiny, GradualPruning(magnitude, 0.5, begin=4, end=13, frequency=3))
     assert measure_sparsity(model) == 0.5
     assert measure_sparsity(fit(model, tiny, epochs=1)) == 0.5
 
