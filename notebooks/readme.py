@@ -19,7 +19,11 @@ SHOWN = (0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99)
 def results():
     """Return the results section as Markdown."""
     sections = [accuracy_table(name) + timing_table(name) for name in NAMES]
-    return "\n".join([*sections, frontier(), neuron_merging(), learning_rates(), running_times()])
+    if (RESULTS / "frontier").exists():
+        sections.append(frontier())
+    if (RESULTS / "neuron_merging").exists():
+        sections.append(neuron_merging())
+    return "\n".join([*sections, learning_rates(), running_times()])
 
 
 def frontier():
@@ -151,7 +155,7 @@ def accuracy_table(name):
         f"{seconds['retrained']:.1f} s (medians over all weight sparsities). With the mask free, a "
         "network pruned to 99 % ends at a sparsity of "
         f"{percent(free['measured_sparsity'])}. Largest sparsity within 1 point of the dense "
-        f"network, pruned once and left so: {', '.join(limit_texts)}.\n\n"
+        f"network, pruned once and left so ({sweep['seed'].nunique()} seeds): {', '.join(limit_texts)}.\n\n"
     )
 
 
