@@ -155,7 +155,8 @@ def accuracy_table(name):
         f"{seconds['retrained']:.1f} s (medians over all weight sparsities). With the mask free, a "
         "network pruned to 99 % ends at a sparsity of "
         f"{percent(free['measured_sparsity'])}. Largest sparsity within 1 point of the dense "
-        f"network, pruned once and left so ({sweep['seed'].nunique()} seeds): {', '.join(limit_texts)}.\n\n"
+        f"network, pruned once and left so ({sweep['seed'].nunique()} seeds): "
+        f"{', '.join(limit_texts)}.\n\n"
     )
 
 
