@@ -8,7 +8,7 @@ import pytest
 from keras.optimizers import schedules
 from numpy.testing import assert_allclose
 
-from pruninglib import budget, magnitude, make_masks, make_mlp, prune, repair
+from pruninglib import budget, magnitude, make_masks, make_mlp, prune, repair, shrink, unit_norm
 from pruninglib.rates import EndOf, rates
 
 COSINE = [0.05 * (1 + np.cos(np.pi * t / 40)) for t in range(41)]  # from 0.1 to 0 in 40 iterations
@@ -116,6 +116,12 @@ def test_budget_without_a_total_is_refused(total):
 def test_rewinding_further_than_the_start_is_refused(total):
     with pytest.raises(ValueError, match=rf"total must be .*at least 10, got {total}"):
         rates("rewound", 0.1, 10, total)
+
+
+def test_budget_of_a_shrunk_model_is_refused(mlp):
+    smaller = shrink(prune(mlp, make_masks(mlp, unit_norm, 0.5)))
+    with pytest.raises(ValueError, match=r"one that was pruned, with the same layers, not shrunk"):
+        budget(mlp, smaller, 1, 10)
 
 
 def test_unknown_schedule_is_refused():
