@@ -55,3 +55,13 @@ def hold_mask(constraint, mask):
     if isinstance(constraint, HoldMask):
         return HoldMask(np.logical_and(constraint.mask, mask), constraint.then)
     return HoldMask(mask, constraint)
+
+
+def masked_weights(layer, mask):
+    """Yield what a mask of a layer acts on, as (weight, attribute of its constraint).
+
+    A unit mask acts on the bias too.
+    """
+    for name, constraint in HELD[: 1 if mask.ndim > 1 else 2]:
+        if getattr(layer, name, None) is not None:
+            yield getattr(layer, name), constraint

@@ -3,8 +3,6 @@
 Weights are vermillion circles, units blue squares, told apart without colour too.
 """
 
-import numpy as np
-
 STYLE = {
     "weight": {"color": "#D55E00", "marker": "o", "linestyle": "-"},
     "unit": {"color": "#0072B2", "marker": "s", "linestyle": "--"},
@@ -20,6 +18,7 @@ STAGES = {
 }
 PRUNED = {"color": "0.3", "marker": "x", "linestyle": ":"}
 REPAIRED = {"color": "#009E73", "marker": "D", "linestyle": "-."}
+DISTILLED = {"color": "#56B4E9", "marker": "v", "linestyle": "--"}
 BOTH = {"color": "#CC79A7", "marker": "P", "linestyle": "-"}
 BEHIND = {"linewidth": 0.8, "alpha": 0.45, "zorder": 0}
 
@@ -60,53 +59,17 @@ def published(table, ax):
     return ax
 
 
-def mask_grid(values, mask, ax, title=""):
-    """Draw a small kernel as a grid of numbers; pruned entries are grey."""
-    ax.imshow(mask, cmap="gray", vmin=-4, vmax=1)
-    for row, column in np.ndindex(*values.shape):
-        color = "black" if mask[row, column] else "0.5"
-        ax.text(column, row, f"{values[row, column]:.1f}", ha="center", va="center", color=color)
-    ax.set(title=title, xticks=[], yticks=[], xlabel="units", ylabel="inputs")
-    return ax
-
-
-def network(kernels, ax, title=""):
-    """Draw a small network: a line for each weight that is not zero, a dot for each unit.
-
-    Units without any incoming weight are hollow. Args: kernels, arrays (inputs, units).
-    """
-    sizes = [kernels[0].shape[0], *(kernel.shape[1] for kernel in kernels)]
-    heights = [np.linspace(1, 0, size + 2)[1:-1] for size in sizes]
-    for layer, kernel in enumerate(kernels):
-        for i, j in zip(*np.nonzero(kernel), strict=True):
-            ax.plot([layer, layer + 1], [heights[layer][i], heights[layer + 1][j]], c="0.7", lw=0.6)
-    for layer, y in enumerate(heights):
-        alive = np.ones(len(y), bool) if layer == 0 else kernels[layer - 1].any(axis=0)
-        colors = np.where(alive, "black", "white")
-        ax.scatter(np.full(len(y), layer), y, s=45, c=colors, edgecolors="0.5", zorder=3)
-    ax.set_title(title)
-    ax.set_axis_off()
-    return ax
-
-
-def histogram(values, ax, title="", **style):
-    """Draw the density of many numbers, such as the weights of a layer or its column norms."""
-    ax.hist(np.ravel(values), bins=60, density=True, histtype="stepfilled", alpha=0.5, **style)
-    ax.set(title=title, yticks=[])
-    return ax
-
-
-def recovery(table, ax, y="accuracy"):
-    """Draw pruned, repaired and retrained accuracy against sparsity, one curve for each training.
+def recovery(table, ax, y="accuracy", x="sparsity"):
+    """Draw pruned, repaired and retrained accuracy against `x`, one curve for each training.
 
     Args:
         table: rows of `recovery_sweep`, some of them retrained.
-        y: column to draw, such as "accuracy".
+        y, x: columns to draw, such as "accuracy" against "sparsity".
     """
     style = STYLE.get(table["method"].iloc[0], {"marker": "d"})
     for stage, look in {"pruned": PRUNED, "repaired": REPAIRED}.items():
         if len(rows := table[table["stage"] == stage]):
-            curve(rows, "sparsity", y, ax, stage, **look)
+            curve(rows, x, y, ax, stage, **look)
     retrained = table[table["stage"] == "retrained"]
     counts = sorted(retrained["iterations"].unique(), reverse=True)
     for (start, mask, count, share), rows in retrained.groupby(
@@ -115,12 +78,12 @@ def recovery(table, ax, y="accuracy"):
         alpha = 1 - 0.5 * counts.index(count) / len(counts)
         label = f"{'distilled' if share else 'retrained'} {count:.0f} iterations"
         if start != "pruned":
-            curve(rows, "sparsity", y, ax, f"{start}, {label}", **BOTH, alpha=alpha)
-        elif mask == "held":
-            curve(rows, "sparsity", y, ax, label, **style, alpha=alpha)
+            curve(rows, x, y, ax, f"{start}, {label}", **BOTH, alpha=alpha)
+        elif mask == "free":
+            curve(rows, x, y, ax, f"{label}, mask free", **FREE, alpha=alpha)
         else:
-            curve(rows, "sparsity", y, ax, f"{label}, mask free", **FREE, alpha=alpha)
-    ax.set(xlabel="sparsity", ylabel=y)
+            curve(rows, x, y, ax, label, **(DISTILLED if share else style), alpha=alpha)
+    ax.set(xlabel=x, ylabel=y)
     ax.grid(alpha=0.3)
     ax.legend()
     return ax

@@ -1,10 +1,12 @@
 """Put masks on a model, hold them through training and saving, take them off again."""
 
+import keras
 import numpy as np
 
 from pruninglib.graph import check_graph, check_names, logits_layers, prunable_layers, rebuild
-from pruninglib.hold import HELD, HoldMask, hold_mask
+from pruninglib.hold import HELD, HoldMask, hold_mask, masked_weights
 from pruninglib.masks import check_masks
+from pruninglib.rewinding import whole
 
 
 def prune(model, masks):
@@ -23,9 +25,8 @@ def prune(model, masks):
     def put_mask(layer, config):
         if layer.name in masks:
             mask = masks[layer.name]
-            config["kernel_constraint"] = hold_mask(layer.kernel_constraint, mask)
-            if mask.ndim == 1 and layer.use_bias:
-                config["bias_constraint"] = hold_mask(layer.bias_constraint, mask)
+            for _, constraint in masked_weights(layer, mask):
+                config[constraint] = hold_mask(getattr(layer, constraint), mask)
         return config
 
     pruned = rebuild(model, put_mask)
@@ -48,9 +49,8 @@ def set_masks(pruned, masks):
             raise ValueError(
                 f"Layer {name!r} holds no mask of shape {mask.shape}. Use prune(model, masks)."
             )
-        constraint.mask.assign(mask.astype(bool))
-        if mask.ndim == 1 and prunable[name].use_bias:
-            prunable[name].bias_constraint.mask.assign(mask.astype(bool))
+        for weight, _ in masked_weights(prunable[name], mask):
+            weight.constraint.mask.assign(mask.astype(bool))
     zero_masked(pruned)
 
 
@@ -64,8 +64,10 @@ def hold(model):
 
 
 def strip(pruned):
-    """Return a plain Keras copy: the zeros are there, nothing holds them, no pruninglib needed."""
+    """Return a plain Keras copy: the zeros are there, nothing holds them, no pruninglib needed.
 
+    Compiled like the pruned model; a rewound schedule of rates is the whole schedule there.
+    """
     check_graph(pruned)
 
     def drop_mask(layer, config):
@@ -76,6 +78,11 @@ def strip(pruned):
 
     plain = rebuild(pruned, drop_mask)
     plain.set_weights(pruned.get_weights())
+    if plain.compiled:
+        optimizer = getattr(plain.optimizer, "inner_optimizer", plain.optimizer)
+        rate = optimizer.get_config()["learning_rate"]
+        if isinstance(rate, dict):
+            optimizer.learning_rate = whole(keras.optimizers.schedules.deserialize(rate))
     return plain
 
 

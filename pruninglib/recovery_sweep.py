@@ -30,6 +30,7 @@ def recovery_sweep(
     seed=0,
     batch_size=128,
     examples=10_000,
+    ridge=1e-2,
     distillation=0.0,
     training=None,
     **labels,
@@ -40,7 +41,8 @@ def recovery_sweep(
         iterations: batches to retrain for; each number is a training of its own.
         hold_masks: True holds the mask while retraining, False lets the weights grow back.
         starts: the networks to measure and to retrain: "pruned"; "merged" by `merge_units`;
-            "repaired" on the first `examples` training images. The last two always hold the mask.
+            "repaired" on the first `examples` training images, with this `ridge`. The last two
+            always hold the mask.
         learning_rate, schedule, total, distillation, training: as in `retrain`.
 
     Rows after `prune_sweep` add seconds; those of retrained networks also start, mask ("held"
@@ -58,6 +60,11 @@ def recovery_sweep(
         for start, held, count in product(starts, hold_masks, iterations)
         if held or start == "pruned"
     ]
+    ways = {
+        "merged": merge_units,
+        "repaired": partial(repair, inputs=dataset.x_train[:examples], ridge=ridge),
+    }
+    ways = {stage: ways[stage] for stage in starts if stage in ways}
     yield from prune_sweep(model, dataset, criteria, sparsities, scope, seed=seed, **labels)
     for method, criterion in criteria.items():
         retrainers = {}
@@ -65,10 +72,8 @@ def recovery_sweep(
             pruned = prune(model, masks)
             if not retrainers:
                 retrainers = {n: retrainer(model, masks, dataset, n, *settings) for n in iterations}
-            inputs = dataset.x_train[:examples]
-            for stage, network, columns in _recover(
-                model, pruned, masks, inputs, starts, trainings, retrainers
-            ):
+            recovered = _recover(model, pruned, masks, ways, trainings, retrainers)
+            for stage, network, columns in recovered:
                 if stage == "retrained":
                     columns["distillation"] = distillation
                 yield {
@@ -82,15 +87,11 @@ def recovery_sweep(
                 }
 
 
-def _recover(model, pruned, masks, inputs, starts, trainings, retrainers):
+def _recover(model, pruned, masks, ways, trainings, retrainers):
     """Yield (stage, network, columns of its row) of one pruned network."""
     networks = {"pruned": pruned}
-    ways = {
-        "merged": lambda: merge_units(pruned, model),
-        "repaired": lambda: repair(pruned, model, inputs),
-    }
-    for stage in (start for start in starts if start in ways):
-        networks[stage], seconds = _timed(ways[stage])
+    for stage, way in ways.items():
+        networks[stage], seconds = _timed(partial(way, pruned, model))
         yield stage, without_removed_units(networks[stage], masks), {"seconds": seconds}
     for start, held, count in trainings:
         network, seconds = _timed(partial(retrainers[count], networks[start], masks, held))

@@ -6,7 +6,8 @@ import numpy as np
 
 from pruninglib.distillation import taught
 from pruninglib.pruning import prune, set_masks
-from pruninglib.rates import EndOf, budget, rates
+from pruninglib.rates import budget, rates
+from pruninglib.rewinding import EndOf
 from pruninglib.shrink import CannotShrink, shrink
 from pruninglib.training import compile_training, fit_batches, targets
 

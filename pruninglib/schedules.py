@@ -5,7 +5,7 @@ import numpy as np
 
 from pruninglib.criteria import check_sparsity
 from pruninglib.graph import check_optimizer, prunable_layers
-from pruninglib.hold import HELD, hold_mask
+from pruninglib.hold import hold_mask, masked_weights
 from pruninglib.masks import layer_scores, mask_levels
 from pruninglib.pruning import measure_sparsity, zero_masked
 
@@ -108,7 +108,7 @@ class GradualPruning(keras.callbacks.Callback):
             held = _as_scores(layers[name].kernel_constraint.mask, found.shape)
             scores[name] = np.where(held, found, -np.inf)
         for name, mask in next(mask_levels(scores, [sparsity], self.scope)).items():
-            for weight, _ in _masked_weights(layers[name], mask.shape):
+            for weight, _ in masked_weights(layers[name], mask):
                 held = weight.constraint.mask
                 held.assign(np.asarray(held) & (mask == 1))
         zero_masked(self.network)
@@ -129,16 +129,10 @@ def _hold_everything(model, shapes):
     """Put masks that remove nothing more on the layers whose scores have these shapes."""
     layers = prunable_layers(model)
     for name, shape in shapes.items():
-        for weight, constraint_name in _masked_weights(layers[name], shape):
-            weight.constraint = hold_mask(weight.constraint, np.ones(shape, bool))
-            setattr(layers[name], constraint_name, weight.constraint)
-
-
-def _masked_weights(layer, shape):
-    """Yield what a mask of this shape acts on, as (weight, attribute of its constraint)."""
-    for name, constraint_name in HELD[: 1 if len(shape) > 1 else 2]:
-        if getattr(layer, name, None) is not None:
-            yield getattr(layer, name), constraint_name
+        mask = np.ones(shape, bool)
+        for weight, constraint in masked_weights(layers[name], mask):
+            weight.constraint = hold_mask(weight.constraint, mask)
+            setattr(layers[name], constraint, weight.constraint)
 
 
 def _as_scores(mask, shape):

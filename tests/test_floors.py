@@ -12,7 +12,7 @@ FLOORS = {
     **dict.fromkeys(
         ("quiet", "paths", "criteria", "hold", "graph", "timing", "plots", "tables"), 0
     ),
-    **dict.fromkeys(("least_squares", "selection"), 0),
+    **dict.fromkeys(("least_squares", "selection", "pictures", "rewinding"), 0),
     **dict.fromkeys(("data", "training", "chain", "masks", "execution", "inspection"), 1),
     **dict.fromkeys(("activations", "distillation"), 1),
     **dict.fromkeys(("models", "shrink", "pruning", "evaluation"), 2),

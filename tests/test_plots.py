@@ -6,7 +6,7 @@ import pytest
 from matplotlib import pyplot as plt
 from numpy.testing import assert_allclose
 
-from pruninglib import plots
+from pruninglib import pictures, plots
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_published_curves_are_behind_and_named_once(ax):
 
 def test_grid_shows_every_number_and_marks_the_pruned_ones(ax):
     values, mask = np.array([[1.25, -2.0], [0.5, 3.0]]), np.array([[1, 0], [1, 1]])
-    assert plots.mask_grid(values, mask, ax, "pruned") is ax
+    assert pictures.mask_grid(values, mask, ax, "pruned") is ax
     assert [text.get_text() for text in ax.texts] == ["1.2", "-2.0", "0.5", "3.0"]
     assert [text.get_position() for text in ax.texts] == [(0, 0), (1, 0), (0, 1), (1, 1)]
     colors = [text.get_color() for text in ax.texts]
@@ -102,7 +102,7 @@ def test_grid_shows_every_number_and_marks_the_pruned_ones(ax):
 
 def test_network_has_a_line_a_weight_and_hollow_dots_for_units_without_inputs(ax):
     kernels = [np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 0.0]]), np.array([[1.0], [1.0]])]
-    assert plots.network(kernels, ax) is ax
+    assert pictures.network(kernels, ax) is ax
     assert len(ax.get_lines()) == 4
     inputs, units, outputs = ax.collections
     assert [len(dots.get_offsets()) for dots in (inputs, units, outputs)] == [3, 2, 1]
@@ -112,7 +112,7 @@ def test_network_has_a_line_a_weight_and_hollow_dots_for_units_without_inputs(ax
 
 
 def test_histogram_has_area_one(ax):
-    assert plots.histogram(np.random.default_rng(0).normal(size=(30, 4)), ax, "hidden_1") is ax
+    assert pictures.histogram(np.random.default_rng(0).normal(size=(30, 4)), ax, "hidden_1") is ax
     (outline,) = ax.patches
     x, y = outline.get_xy().T
     assert abs(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])) / 2 == pytest.approx(1)
@@ -121,24 +121,33 @@ def test_histogram_has_area_one(ax):
 
 def test_recovery_has_a_curve_for_each_training(ax):
     rows = [("pruned", None, None, None, 0.2), ("repaired", None, None, None, 0.4)]
-    ways = [("pruned", "held"), ("pruned", "free"), ("repaired", "held")]
-    rows += [("retrained", *way, n, 0.5) for n in (500, 1000) for way in ways]
-    table = pd.DataFrame(rows, columns=["stage", "start", "mask", "iterations", "accuracy"])
-    repaired = table["start"] == "repaired"
-    table = table.assign(method="unit", sparsity=0.9, distillation=np.where(repaired, 0.5, 0))
+    rows = [(*row, None) for row in rows]
+    ways = [("pruned", "held", 0), ("pruned", "free", 0)]
+    ways += [("pruned", "held", 0.5), ("repaired", "held", 0.5)]
+    rows += [
+        ("retrained", start, mask, n, 0.5, share)
+        for n in (500, 1000)
+        for start, mask, share in ways
+    ]
+    names = ["stage", "start", "mask", "iterations", "accuracy", "distillation"]
+    table = pd.DataFrame(rows, columns=names).assign(method="unit", sparsity=0.9)
     assert plots.recovery(table, ax) is ax
     assert legend(ax) == [
         "pruned",
         "repaired",
         "retrained 500 iterations",
         "retrained 500 iterations, mask free",
+        "distilled 500 iterations",
         "repaired, distilled 500 iterations",
         "retrained 1000 iterations",
         "retrained 1000 iterations, mask free",
+        "distilled 1000 iterations",
         "repaired, distilled 1000 iterations",
     ]
     assert lines(ax)["repaired"] == [[0.9, 0.4]]
     assert lines(ax)["pruned"] == [[0.9, 0.2]]
+    looks = {(line.get_color(), line.get_marker()) for line in ax.get_lines()}
+    assert len(looks) == 6
 
 
 def test_speed_up_of_each_kind_beside_the_ratio_of_macs(ax):
@@ -184,9 +193,9 @@ def test_tables_are_left_as_they_were(ax):
     pd.testing.assert_frame_equal(SWEEP, before)
 
 
-def test_recovery_draws_the_column_that_is_asked_for(ax):
+def test_recovery_draws_the_columns_that_are_asked_for(ax):
     table = pd.DataFrame({"stage": ["pruned"], "method": ["weight"], "sparsity": [0.9]})
-    table = table.assign(error=0.3, start=None, mask=None, iterations=None, distillation=None)
-    plots.recovery(table, ax, "error")
-    assert lines(ax)["pruned"] == [[0.9, 0.3]]
-    assert ax.get_ylabel() == "error"
+    nothing = dict.fromkeys(("start", "mask", "iterations", "distillation"))
+    plots.recovery(table.assign(error=0.3, share=0.1, **nothing), ax, "error", "share")
+    assert lines(ax)["pruned"] == [[0.1, 0.3]]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("share", "error")

@@ -24,6 +24,7 @@ from pruninglib import (
     unit_norm,
 )
 from pruninglib.hold import HoldMask
+from pruninglib.rewinding import EndOf
 
 MASKS = {"a": np.arange(24).reshape(4, 6) % 3 > 0, "b": np.array([1, 0, 1, 1, 0])}
 
@@ -208,6 +209,19 @@ def test_stripped_model_is_saved_without_a_trace_of_pruninglib(loss, mlp, tiny, 
     assert json.loads(config)["class_name"] == "Sequential"
     loaded = keras.models.load_model(tmp_path / "plain.keras")
     assert_array_equal(loaded(tiny.x_test), plain(tiny.x_test))
+
+
+@pytest.mark.parametrize("ends", [0, 1, 2])
+def test_stripped_model_has_the_whole_schedule_of_rates(ends, mlp, tiny, tmp_path):
+    rate = optimizers.schedules.CosineDecay(0.1, 40)
+    for _ in range(ends):
+        rate = EndOf(rate, offset=5)
+    train(mlp, tiny.x_train, tiny.y_train, 2, learning_rate=rate)
+    strip(mlp).save(tmp_path / "plain.keras")
+    with zipfile.ZipFile(tmp_path / "plain.keras") as file:
+        assert "pruninglib" not in file.read("config.json").decode()
+    loaded = keras.models.load_model(tmp_path / "plain.keras")
+    assert float(loaded.optimizer.learning_rate) == pytest.approx(0.1)
 
 
 def test_hold_keeps_zeros_that_came_from_elsewhere(tiny):

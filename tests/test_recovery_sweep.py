@@ -48,6 +48,7 @@ def recovery(trained, tiny, without_xla):
             seed=3,
             batch_size=40,
             examples=100,
+            ridge=0.1,
             recipe="short",
         )
     )
@@ -116,7 +117,7 @@ def test_pruned_rows_are_those_of_prune_sweep(recovery, trained, tiny):
 def test_repaired_rows_measure_what_repair_makes_of_the_first_examples(
     method, recovery, trained, tiny
 ):
-    repaired = repair(pruned(trained, method), trained, tiny.x_train[:100])
+    repaired = repair(pruned(trained, method), trained, tiny.x_train[:100], ridge=0.1)
     row, expected = of_stage(recovery, "repaired").loc[method], measured(repaired, tiny)
     assert row["accuracy"] == expected["accuracy"]
     assert row["loss"] == pytest.approx(expected["loss"], rel=1e-4)
@@ -129,7 +130,7 @@ def test_retrained_rows_measure_what_retrain_makes_of_the_start(
 ):
     network = pruned(trained, method)
     if start == "repaired":
-        network = repair(network, trained, tiny.x_train[:100])
+        network = repair(network, trained, tiny.x_train[:100], ridge=0.1)
     settings = {"learning_rate": 0.1, "optimizer": "sgd", "batch_size": 40, "seed": 3}
     retrain(network, trained, tiny.x_train, tiny.y_train, 10, total=200, **settings)
     row = of_stage(recovery, "retrained", start=start, mask="held").loc[method]
