@@ -3,13 +3,12 @@
     python benchmarks/choose_gradual.py [SHARE ...]
 
 For each share of the weights to keep (default 0.0115, which is 3,061 of 266,200): one network for
-each setting, which differs in one thing from the first. Adds to data/results/choose_gradual.csv
+each setting, which differs from the first in one to three things. Adds to data/results/choose_gradual.csv
 what is not there yet: the error on the validation images, and for comparison on 10,000 of the
 training images, after the last iteration (seed 0).
 """
 
 import sys
-from math import gcd
 
 import pandas as pd
 
@@ -41,45 +40,34 @@ CHANGES = [
     {"units": (150, 75)},
     {"learning_rate": 0.001},
     {"learning_rate": 0.004},
+    {"end": 0.1},
     {"end": 0.2},
     {"end": 0.9},
+    {"end": 0.2, "units": (150, 75)},
+    {"end": 0.2, "regrowth": 0.15},
+    {"end": 0.2, "regrowth": 0.5},
+    {"end": 0.2, "distillation": 0.5},
+    {"end": 0.2, "distillation": 0.85},
+    {"end": 0.2, "learning_rate": 0.003},
     {"frequency": 400},
     {"teacher": (1000, 1000, 500, 200)},
     {"scope": "layer"},
-    {"epochs": 100},
-    {"epochs": 200},
-    {"epochs": 200, "units": (62, 51)},
+    {"epochs": 10},
+    {"epochs": 10, "end": 0.2},
+    {"end": 0.2, "epochs": 100},
+    {"end": 0.2, "epochs": 100, "regrowth": 0.5},
+    {"end": 0.2, "epochs": 200, "regrowth": 0.5},
 ]
 
 
-def prune_gradually(
-    data,
-    share,
-    units,
-    teacher,
-    epochs,
-    learning_rate,
-    distillation,
-    regrowth,
-    end,
-    frequency,
-    scope,
-    seed=0,
-):
-    student, whole = (pl.make_mlp(784, hidden, 10, seed=seed) for hidden in (units, SIZE))
-    left = round(share * pl.count_parameters(whole)) / pl.count_parameters(student)
+def pruned_gradually(data, share, units, teacher, epochs, seed=0, **setting):
+    network, whole = (pl.make_mlp(784, hidden, 10, seed=seed) for hidden in (units, SIZE))
+    weights = round(share * pl.count_parameters(whole))
     teacher = pl.baseline(data, teacher, seed=seed)
-    total = epochs * (len(data.x_train) // BATCH)
-    when = {"begin": total // 20, "frequency": frequency, "scope": scope}
-    every = [layer.name for layer in student.layers]
-    callbacks = [
-        pl.GradualPruning(pl.magnitude, 1 - left, end=int(end * total), layers=every, **when)
-    ]
-    if regrowth:
-        callbacks.append(pl.Regrowth(regrowth, end=total * 9 // 10, **when))
-    how = (total, learning_rate, "rewound", total, distillation, BATCH, seed, callbacks)
+    iterations = epochs * (len(data.x_train) // BATCH)
     images = data.x_train, data.y_train
-    return pl.retrain(student, teacher, *images, *how, steps_per_execution=gcd(total, 50))
+    how = {"batch_size": BATCH, "seed": seed, **setting}
+    return pl.prune_gradually(network, teacher, *images, weights, iterations, **how)
 
 
 data = pl.load_dataset("mnist")
@@ -98,7 +86,7 @@ for share in map(float, sys.argv[1:] or ["0.0115"]):
         }
         if len(table) and (table[list(row)] == pd.Series(row)).all(axis=1).any():
             continue
-        network = prune_gradually(data, share, **setting)
+        network = pruned_gradually(data, share, **setting)
         row["weights"] = pl.count_parameters(network, nonzero=True)
         for name, (x, y) in images.items():
             row[name] = 1 - pl.evaluate(pl.eager(network), x, y, network.loss)["accuracy"]

@@ -4,8 +4,8 @@
 
 Adds to data/results/choose_retraining.csv what is not there yet: accuracy on the validation images
 of one pruned and retrained network (seed 0, default settings) for each start, schedule, rate, share
-of distillation and sparsity. Units that are only pruned go by norm, those that are repaired are
-chosen greedily.
+of distillation and sparsity. The start "free" is the pruned network without its mask. Units that
+are only pruned go by norm, those that are repaired are chosen greedily.
 """
 
 import pandas as pd
@@ -20,8 +20,8 @@ SETTINGS = [  # schedule, rate, distillation
     ("constant", 0.001, 0.0),
     ("rewound", 0.001, 0.0),
     ("linear", 0.004, 0.0),
-    *(("budget", rate, 0.0) for rate in (0.004, 0.008, 0.016)),
-    *(("budget", rate, 0.5) for rate in (0.004, 0.016)),
+    *(("budget", rate, 0.0) for rate in (0.002, 0.004, 0.008, 0.016)),
+    *(("budget", rate, 0.5) for rate in (0.002, 0.004, 0.016)),
 ]
 LEVELS = {"weight": (500, (0.9, 0.97, 0.99)), "unit": (1000, (0.9, 0.95, 0.97))}
 
@@ -34,9 +34,15 @@ def rows(name, known):
     inputs = data.x_train[:10000]
     criteria = {
         ("weight", "pruned"): pl.magnitude,
+        ("weight", "free"): pl.magnitude,
         ("weight", "repaired"): pl.magnitude,
         ("unit", "pruned"): pl.unit_norm,
         ("unit", "repaired"): pl.greedy_units(model, inputs),
+    }
+    begin = {
+        "pruned": lambda pruned: pruned,
+        "free": pl.strip,
+        "repaired": lambda pruned: pl.repair(pruned, model, inputs),
     }
     for (method, start), criterion in criteria.items():
         iterations, sparsities = LEVELS[method]
@@ -52,7 +58,7 @@ def rows(name, known):
                 continue
             masks = pl.make_masks(model, criterion, sparsity)
             pruned = pl.prune(model, masks)
-            network = pl.repair(pruned, model, inputs) if start == "repaired" else pruned
+            network = begin[start](pruned)
             for setting in left:
                 copy = without_removed_units(pl.prune(network, {}), masks)
                 how = {"total": total, **setting}
@@ -67,9 +73,10 @@ def rows(name, known):
 
 table = pd.read_csv(FILE) if FILE.exists() else pd.DataFrame()
 known = table.drop(columns=["accuracy", "loss"], errors="ignore").to_dict("records")
-new = (row for name in ("mnist", "fashion_mnist") for row in rows(name, known))
-table = pd.concat([table, pd.DataFrame(new)])
-with written_whole(FILE) as path:
-    table.to_csv(path, index=False)
+for name in ("mnist", "fashion_mnist"):
+    for row in rows(name, known):
+        table = pd.concat([table, pd.DataFrame([row])])
+        with written_whole(FILE) as path:
+            table.to_csv(path, index=False)
 by = ["schedule", "learning_rate", "distillation", "start"]
 print(table.pivot_table("accuracy", by, ["dataset", "method", "sparsity"]).round(4).to_string())

@@ -23,6 +23,7 @@ from pruninglib.shrink import CannotShrink, shrink
 from pruninglib.execution import compiled, count_macs, count_parameters, eager, file_bytes
 from pruninglib.rates import budget
 from pruninglib.retraining import retrain
+from pruninglib.gradual import prune_gradually
 from pruninglib.timing import time_models
 from pruninglib.evaluation import compare, evaluate
 from pruninglib.inspection import dead_units, kernel_statistics

@@ -2,7 +2,7 @@
 
 import keras
 
-from pruninglib.graph import nodes
+from pruninglib.graph import PRUNABLE, nodes
 
 MIXING = ("softmax", "log_softmax", "sparsemax", "glu", "threshold")
 ELEMENTWISE = tuple(
@@ -37,10 +37,16 @@ def dense_chain(model):
                 f"Cannot shrink at layer {layer.name!r} ({type(layer).__name__}): shrink works on "
                 "one chain of layers, each used once."
             )
-        if dense and i < dense[-1] and not isinstance(layer, (keras.layers.Dense, *PASSING)):
+        between = dense and dense[0] < i < dense[-1]
+        if between and not isinstance(layer, (keras.layers.Dense, *PASSING)):
             raise CannotShrink(
-                f"Cannot shrink at layer {layer.name!r} ({type(layer).__name__}): before the last "
-                "Dense layer shrink knows only Dense, activation and dropout layers."
+                f"Cannot shrink at layer {layer.name!r} ({type(layer).__name__}): between Dense "
+                "layers shrink knows only activation and dropout layers."
+            )
+        if dense and i < dense[0] and isinstance(layer, PRUNABLE):
+            raise CannotShrink(
+                f"Cannot shrink at layer {layer.name!r} ({type(layer).__name__}): shrink knows "
+                "only Dense layers, not convolutions."
             )
     if len(model.outputs) > 1:
         raise CannotShrink(f"Cannot shrink model {model.name!r}: it has more than one output.")

@@ -19,8 +19,9 @@ def taught(student, dense, share):
         raise ValueError(f"The share of distillation must be in [0, 1], got {share}.")
     if not share:
         return student
-    last = (layer for layer in student.layers if layer.name in logits_layers(student))
-    if any(layer.activation is keras.activations.softmax for layer in last):
+    last = [layer for layer in student.layers if layer.name in logits_layers(student)]
+    last += [output._keras_history.operation for output in student.outputs]
+    if any(_makes_probabilities(layer) for layer in last):
         raise ValueError(
             f"The outputs of model {student.name!r} are probabilities; distillation needs logits. "
             "Give its last layer no activation and its loss from_logits=True."
@@ -42,3 +43,9 @@ def taught(student, dense, share):
     distiller.compile(student.optimizer, student.loss, **how)
     distiller.build(student.input_shape)
     return distiller
+
+
+def _makes_probabilities(layer):
+    functions = (keras.activations.softmax, keras.activations.sigmoid)
+    activation = getattr(layer, "activation", None)
+    return isinstance(layer, keras.layers.Softmax) or activation in functions

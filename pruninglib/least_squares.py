@@ -33,7 +33,7 @@ def fit(chunks, start, kept, ridge=1e-2, passes=0):
         count += len(x)
         if x.dtype == np.float32:
             ridge = max(ridge, 1e-5)
-    unknowns = int(kept.sum(axis=0).max())
+    unknowns = int(kept.sum(axis=0).max(initial=0))
     if count < unknowns:
         raise ValueError(
             f"{count} rows of inputs for a unit with {unknowns} weights to fit. Pass more inputs."

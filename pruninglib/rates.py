@@ -28,19 +28,20 @@ def check_total(total, least=1):
     if not total or total < least:
         raise ValueError(
             f"total must be the iterations that the dense model was trained for, at least "
-            f'{least}, got {total}. Pass it, or schedule="linear".'
+            f"{least}, got {total}. Pass it, or another schedule."
         )
 
 
-def budget(dense, pruned, iterations, total):
+def budget(dense, pruned, iterations, total=None):
     """Return the share of the full learning rate that a retraining should begin with.
 
     The larger of two: how far pruning moved the weights, relative to their norm and to the root
     of the sparsity of the layers that lost some, and the iterations relative to those of the
     dense training; at most 1 (Zimmer et al. 2023). So a network that lost nothing is hardly
-    disturbed.
+    disturbed. Without `total` the first alone decides, and such a network stays as it is.
     """
-    check_total(total)
+    if total is not None:
+        check_total(total)
     check_same_kernels(dense, pruned)
     kernels = {name: np.asarray(layer.kernel) for name, layer in prunable_layers(dense).items()}
     found = {name: np.asarray(layer.kernel) for name, layer in prunable_layers(pruned).items()}
@@ -48,4 +49,5 @@ def budget(dense, pruned, iterations, total):
     moved, norm = (np.sqrt(sum(np.sum(w**2) for w in k.values())) for k in (removed, kernels))
     losers = [name for name, weights in removed.items() if weights.any()]
     sparsity = measure_sparsity(pruned, losers) if losers else 0
-    return float(min(1, max(moved / norm / sparsity**0.5 if sparsity else 0, iterations / total)))
+    shares = [moved / norm / sparsity**0.5 if sparsity else 0, iterations / total if total else 0]
+    return float(min(1, max(shares)))

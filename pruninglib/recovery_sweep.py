@@ -30,7 +30,7 @@ def recovery_sweep(
     seed=0,
     batch_size=128,
     examples=10_000,
-    ridge=1e-2,
+    repairing=None,
     distillation=0.0,
     training=None,
     **labels,
@@ -41,8 +41,8 @@ def recovery_sweep(
         iterations: batches to retrain for; each number is a training of its own.
         hold_masks: True holds the mask while retraining, False lets the weights grow back.
         starts: the networks to measure and to retrain: "pruned"; "merged" by `merge_units`;
-            "repaired" on the first `examples` training images, with this `ridge`. The last two
-            always hold the mask.
+            "repaired" on the first `examples` training images. The last two always hold the mask.
+        repairing: {"ridge": ..., "passes": ...}, as in `repair`.
         learning_rate, schedule, total, distillation, training: as in `retrain`.
 
     Rows after `prune_sweep` add seconds; those of retrained networks also start, mask ("held"
@@ -62,7 +62,7 @@ def recovery_sweep(
     ]
     ways = {
         "merged": merge_units,
-        "repaired": partial(repair, inputs=dataset.x_train[:examples], ridge=ridge),
+        "repaired": partial(repair, inputs=dataset.x_train[:examples], **repairing or {}),
     }
     ways = {stage: ways[stage] for stage in starts if stage in ways}
     yield from prune_sweep(model, dataset, criteria, sparsities, scope, seed=seed, **labels)

@@ -23,6 +23,7 @@ class Regrowth(keras.callbacks.Callback):
             those of a `GradualPruning`, and its frequency, both act at the same iterations.
         frequency: iterations from one exchange to the next.
         scope: "layer" keeps the number of weights of each layer, "global" that of all together.
+            Beside a `GradualPruning` it must be the same as there, or more is pruned than asked.
 
     The model must hold weight masks, from `prune`, or from a `GradualPruning` that stands before
     this callback; and its optimizer keep a mean of the gradients: Adam, or SGD with momentum.

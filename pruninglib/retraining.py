@@ -35,20 +35,22 @@ def retrain(
         schedule: "budget", linear decay to zero from the part of the learning rate that
             `budget` gives; "linear", the same from all of it; "constant"; or "rewound", the end
             of a training of `total` iterations with cosine decay (Renda et al. 2020).
-        total: iterations of the dense model's training, for "budget" and "rewound".
+        total: iterations of the dense model's training: for "rewound", and for "budget" if the
+            iterations count there, too.
         distillation: share in [0, 1] of the dense model's softened outputs in what is learned,
             the rest being the labels, as in `taught`.
         callbacks: Keras callbacks, such as `GradualPruning`.
-        training: optimizer, loss and steps_per_execution, as in `compile_training`.
+        training: optimizer, loss and steps_per_execution, as in `compile_training`; the default
+            loss is the one that the pruned model is compiled with.
 
     The masks stay held. On validation images (benchmarks/choose_retraining.py) the default rate
-    was the best single one; for weights 0.016 was better, for repaired units 0.004. From repaired
-    networks a distillation of 0.5 helped a little at each rate tried, from networks only pruned
-    at 0.016, not at 0.004.
+    was the best single one; for weights 0.016 was better, for repaired units 0.004. A distillation
+    of 0.5 helped a little from repaired networks, at each rate tried, but not in general from
+    networks that are only pruned.
     """
     share = budget(dense, pruned, iterations, total) if schedule == "budget" else 1
     rate = rates(schedule, learning_rate * share, iterations, total)
-    compile_training(pruned, iterations, rate, **training)
+    compile_training(pruned, iterations, rate, **own_loss(pruned) | training)
     labels = targets(y, pruned.loss, pruned.output_shape[-1])
     learner = taught(pruned, dense, distillation)
     fit_batches(learner, x, labels, iterations, batch_size, seed, callbacks)
@@ -80,7 +82,7 @@ def retrainer(
         learning_rate, schedule, total, distillation, training: as in `retrain`.
     """
     rate = EndOf(rates(schedule, learning_rate, iterations, total))
-    training = {"steps_per_execution": gcd(iterations, 50)} | training
+    training = {"steps_per_execution": gcd(iterations, 50)} | own_loss(model) | training
     twin = compile_training(prune(model, masks), iterations, rate, **training)
     taught_twin = taught(twin, model, distillation)
     labels = targets(dataset.y_train, twin.loss, twin.output_shape[-1])
@@ -104,6 +106,11 @@ def retrainer(
         return network
 
     return run
+
+
+def own_loss(model):
+    """Return the loss that a model is compiled with, as a keyword argument, if there is one."""
+    return {"loss": model.loss} if model.compiled and model.loss is not None else {}
 
 
 def without_removed_units(pruned, masks):

@@ -19,7 +19,7 @@ FLOORS = {
     **dict.fromkeys(("repair", "saliency", "merging"), 2),
     **dict.fromkeys(("rates", "rows", "schedules", "regrowth"), 3),
     "retraining": 4,
-    **dict.fromkeys(("sweeps", "timing_sweep"), 5),
+    **dict.fromkeys(("sweeps", "timing_sweep", "gradual"), 5),
     "recovery_sweep": 6,
     "batch": 7,
 }

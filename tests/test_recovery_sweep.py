@@ -48,7 +48,7 @@ def recovery(trained, tiny, without_xla):
             seed=3,
             batch_size=40,
             examples=100,
-            ridge=0.1,
+            repairing={"ridge": 0.1},
             recipe="short",
         )
     )

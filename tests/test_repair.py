@@ -393,9 +393,15 @@ def test_inputs_that_do_not_fit_are_refused(inputs, message, mlp):
 
 
 def test_too_few_inputs_are_refused_by_layer(mlp):
-    message = r"'hidden_2': 5 rows of inputs for a unit with 6 weights to fit\. Pass more inputs"
+    message = r"'hidden_1': 3 rows of inputs for a unit with 4 weights to fit\. Pass more inputs"
     with pytest.raises(ValueError, match=message):
-        repair(prune(mlp, {"hidden_1": np.ones(6)}), mlp, X[:5])
+        repair(prune(mlp, {"hidden_1": np.ones(6)}), mlp, X[:3])
+
+
+def test_a_layer_that_lost_everything_stays_so(mlp):
+    pruned = prune(mlp, {"hidden_1": np.zeros(6), "hidden_2": np.zeros((6, 5))})
+    repaired = repair(pruned, mlp, X)
+    assert_same_weights(weights(repaired)[:2], [np.zeros((4, 6)), np.zeros((6, 5))])
 
 
 def test_inputs_whose_squares_overflow_are_refused_by_layer(mlp):

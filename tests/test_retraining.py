@@ -89,7 +89,7 @@ def test_a_model_is_pruned_gradually_while_it_is_taught(distillation, trained, t
     [
         ({"distillation": 1.5}, r"distillation must be in \[0, 1\], got 1\.5"),
         ({"schedule": "cosine"}, r"schedule must be .*got 'cosine'"),
-        ({"total": None}, r"total must be .*got None\. Pass it, or schedule="),
+        ({"schedule": "rewound", "total": None}, r"total must be .*got None\. Pass it, or another"),
         ({"schedule": "rewound", "total": 3}, r"total must be .*at least 15, got 3"),
     ],
 )
@@ -144,13 +144,38 @@ def test_masks_are_held_in_distillation(taught, trained):
         assert measure_sparsity(model) == 0.5
 
 
-def test_distillation_of_probabilities_is_refused(tiny):
-    model = keras.Sequential([keras.Input((4,)), dense(3, "softmax", name="out")])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: [dense(3, "softmax", name="out")],
+        lambda: [dense(3, None, name="out"), layers.Softmax()],
+        lambda: [dense(3, None, name="out"), layers.Activation("sigmoid")],
+    ],
+)
+def test_distillation_of_probabilities_is_refused(make, tiny):
+    model = keras.Sequential([keras.Input((4,)), *make()])
     pruned = prune(model, {"out": np.ones(3)})
     with pytest.raises(
         ValueError, match=r"outputs of model .* are probabilities.*from_logits=True"
     ):
         retrained(pruned, model, tiny, distillation=0.5, schedule="linear")
+
+
+def test_the_loss_of_the_model_is_the_default(tiny):
+    """Two classes by one output: the loss that the model was compiled with falls."""
+    model = keras.Sequential([keras.Input((4,)), dense(8), dense(1, "sigmoid", name="out")])
+    model.compile("sgd", "binary_crossentropy")
+    labels = (tiny.y_train == 1).astype("float32")
+    pruned = prune(model, make_masks(model, magnitude, 0.5))
+    (before,) = pruned.evaluate(tiny.x_train, labels, verbose=0, return_dict=True).values()
+    retrain(pruned, model, tiny.x_train, labels, 60, schedule="linear", learning_rate=0.01)
+    assert pruned.evaluate(tiny.x_train, labels, verbose=0, return_dict=True)["loss"] < before
+    assert measure_sparsity(pruned) == 0.5
+
+
+def test_labels_that_the_loss_has_no_output_for_are_refused(trained, tiny):
+    with pytest.raises(ValueError, match=r"A label is 3, but the model has 3 outputs.*own loss"):
+        retrain(halved(trained), trained, tiny.x_train, tiny.y_train + 1, 5)
 
 
 def test_steps_per_execution_change_nothing_but_the_time(trained, tiny):

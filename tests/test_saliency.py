@@ -145,9 +145,9 @@ def test_taylor_of_a_linear_model_is_what_the_formula_says():
     """With the loss mean((xw - y)^2), w dL/dw is w 2 mean(x (xw - y))."""
     model = make_mlp(4, (), 1)
     model.compile(loss="mean_squared_error")
-    labels = np.zeros(40, int)
+    labels = np.arange(40) % 2
     kernel = kernel_of(model, "logits")
-    gradient = 2 * X.T @ (X @ kernel - 1) / 40  # one class: the one-hot labels are 1
+    gradient = 2 * X.T @ (X @ kernel - labels[:, None]) / 40
     scores = taylor(model, X, labels)["logits"]
     assert_allclose(scores, np.square(kernel * gradient), rtol=1e-4)
 

@@ -222,6 +222,15 @@ def test_stopping_and_going_on_is_training_without_a_stop(tiny, tmp_path):
     assert measure_sparsity(fit(loaded, tiny, epochs=1)) == 0.5
 
 
+def test_units_of_small_layers_go_on_too(tiny):
+    """Of 8 and 6 units whole ones go: a share that is far from the one of the schedule."""
+    model = network()
+    with pytest.raises(RuntimeError, match="ended at iteration 8"):
+        fit(model, tiny, GradualPruning(unit_norm, 0.4, 1, 10, 1), epochs=2)
+    fit(model, tiny, GradualPruning(unit_norm, 0.4, 1, 10, 1), epochs=1)
+    assert [np.count_nonzero(zeros(model)[name].all(axis=0)) for name in "ab"] == [3, 2]
+
+
 # ---- with masks that were there before
 
 

@@ -13,6 +13,7 @@ from pruninglib import (
     CannotShrink,
     count_macs,
     count_parameters,
+    greedy_units,
     magnitude,
     make_masks,
     make_mlp,
@@ -224,6 +225,18 @@ def test_retraining_the_small_network_equals_retraining_the_masked_one(tiny):
     assert_allclose(outputs(smaller), outputs(pruned), rtol=1e-4, atol=1e-5)
 
 
+def test_what_stands_before_the_first_dense_layer_stays(tmp_path):
+    images = np.random.default_rng(0).random((20, 3, 3), np.float32)
+    before = [layers.Rescaling(2.0), layers.Flatten()]
+    parts = [dense(6, name="unit_1"), dense(5, name="unit_2"), dense(2, None)]
+    model = keras.Sequential([keras.Input((3, 3)), *before, *parts])
+    pruned = prune_unevenly(model)
+    smaller = shrink(pruned)
+    assert sizes(smaller) == [4, 3, 2]
+    assert_allclose(smaller(images), pruned(images), rtol=0, atol=1e-5)
+    assert set(greedy_units(model, images)) == {"unit_1", "unit_2"}
+
+
 def shared():
     layer, inputs = dense(4, name="shared"), keras.Input((4,))
     return keras.Model(inputs, dense(2)(layer(layer(inputs))))
@@ -262,7 +275,7 @@ def convolutional():
         (branching, "at layer 'right'.*one chain"),
         (two_outputs, "'two'.*more than one output"),
         (two_heads, "at layer 'one'.*one chain"),
-        (normalised, r"at layer 'norm' \(BatchNormalization\).*knows only Dense, activation and"),
+        (normalised, r"at layer 'norm' \(BatchNormalization\).*knows only activation and"),
         (convolutional, r"at layer 'conv' \(Conv1D\)"),
     ],
 )

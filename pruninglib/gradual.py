@@ -1,0 +1,78 @@
+"""Train a network from its start and prune it meanwhile: the way to the fewest weights."""
+
+import math
+
+from pruninglib.criteria import magnitude
+from pruninglib.graph import prunable_layers
+from pruninglib.regrowth import Regrowth
+from pruninglib.retraining import retrain
+from pruninglib.schedules import GradualPruning
+
+
+def prune_gradually(
+    network,
+    dense,
+    x,
+    y,
+    weights,
+    iterations,
+    learning_rate=0.002,
+    end=0.6,
+    regrowth=0.3,
+    scope="global",
+    frequency=100,
+    distillation=0.7,
+    batch_size=128,
+    seed=0,
+    **training,
+):
+    """Train a network in place and prune it meanwhile, until so many weights are left; return it.
+
+    The smallest weights go, in all layers, those of the logits too; biases stay. The rate decays
+    to zero over all iterations like half a period of a cosine.
+
+    Args:
+        network: a model, most often one without training.
+        dense: a trained model to learn from, of any size.
+        x, y: float32 inputs and integer labels.
+        weights: number of weights that are left in the kernels together.
+        iterations: batches of training, 40 at least.
+        end: share of the iterations after which all is pruned; pruning begins after 5 % of them.
+        regrowth: share of the weights left that `Regrowth` exchanges at first; it ends after 90 %
+            of the iterations. 0 for none.
+        scope: "global" ranks all layers together, "layer" prunes each alike.
+        frequency: iterations from one pruning to the next, at most a 40th of all.
+        distillation: share of the outputs of `dense` in what is learned, as in `retrain`.
+        training: optimizer and loss, as in `compile_training`.
+    """
+    layers = prunable_layers(network)
+    size = sum(math.prod(layer.kernel.shape) for layer in layers.values())
+    if not 0 < weights <= size:
+        raise ValueError(f"weights must be from 1 to the {size:,} of the network, got {weights}.")
+    if iterations < 40:
+        raise ValueError(f"Expected 40 iterations or more, got {iterations}.")
+    when = {
+        "begin": iterations // 20,
+        "frequency": min(frequency, iterations // 40),
+        "scope": scope,
+    }
+    last = int(end * iterations)
+    callbacks = [GradualPruning(magnitude, 1 - weights / size, end=last, layers=layers, **when)]
+    if regrowth:
+        callbacks.append(Regrowth(regrowth, end=iterations * 9 // 10, **when))
+    return retrain(
+        network,
+        dense,
+        x,
+        y,
+        iterations,
+        learning_rate,
+        "rewound",  # to the start: all of the cosine
+        iterations,
+        distillation,
+        batch_size,
+        seed,
+        callbacks,
+        steps_per_execution=math.gcd(iterations, 50),
+        **training,
+    )

@@ -1,0 +1,54 @@
+"""Gradual pruning ends at the number of weights asked for, the logits layer included."""
+
+import keras
+import numpy as np
+import pytest
+
+from pruninglib import count_parameters, make_mlp, prune_gradually
+
+pytestmark = pytest.mark.usefixtures("without_xla")
+SIZE = 4 * 8 + 8 * 5 + 5 * 3
+
+
+def pruned(trained, tiny, weights=30, iterations=60, **settings):
+    network = make_mlp(4, (8, 5), 3, seed=1)
+    settings = {"batch_size": 40, "seed": 3, "learning_rate": 0.02} | settings
+    images = tiny.x_train, tiny.y_train
+    found = prune_gradually(network, trained, *images, weights, iterations, **settings)
+    assert found is network
+    return network
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"regrowth": 0}, {"distillation": 0.0}, {"end": 0.2}, {"scope": "layer"}],
+    ids=str,
+)
+def test_as_many_weights_are_left_as_asked_for(settings, trained, tiny):
+    network = pruned(trained, tiny, **settings)
+    assert count_parameters(network, nonzero=True) == 30
+    assert np.count_nonzero(network.get_layer("logits").kernel) < 15
+    assert network.evaluate(tiny.x_train, tiny.y_train, verbose=0, return_dict=True)["loss"] < 1
+
+
+def test_biases_stay(trained, tiny):
+    parts = [keras.layers.Dense(8, "relu"), keras.layers.Dense(3)]
+    network = keras.Sequential([keras.Input((4,)), *parts])
+    images = tiny.x_train, tiny.y_train
+    prune_gradually(network, trained, *images, 10, 40, learning_rate=0.02, batch_size=40)
+    kernels, biases = network.get_weights()[::2], network.get_weights()[1::2]
+    assert sum(map(np.count_nonzero, kernels)) == 10
+    assert sum(map(np.count_nonzero, biases)) > 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"weights": 0}, rf"weights must be from 1 to the {SIZE} of the network, got 0"),
+        ({"weights": SIZE + 1}, rf"from 1 to the {SIZE} of the network, got {SIZE + 1}"),
+        ({"iterations": 39}, "Expected 40 iterations or more, got 39"),
+    ],
+)
+def test_what_cannot_be_is_refused(settings, message, trained, tiny):
+    with pytest.raises(ValueError, match=message):
+        pruned(trained, tiny, **settings)
