@@ -206,9 +206,9 @@ def more_training(table):
         for (stage, count), found in rows[rows["iterations"] > 0].groupby(["stage", "iterations"])
     ]
     return (
-        f"With more training, on the labels alone, networks without {rows['sparsity'].iloc[0]:.0%} "
-        f"of their units, greedily chosen, reach {', '.join(ways)} at that size "
-        f"({rows['seed'].nunique()} seeds). "
+        f"Networks that keep {1 - rows['sparsity'].iloc[0]:.0%} of the units, greedily chosen and "
+        "repaired, then retrained on the labels for longer, or trained from scratch at that size: "
+        f"{', '.join(ways)} ({rows['seed'].nunique()} seeds). "
     )
 
 
