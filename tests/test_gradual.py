@@ -31,6 +31,17 @@ def test_as_many_weights_are_left_as_asked_for(settings, trained, tiny):
     assert network.evaluate(tiny.x_train, tiny.y_train, verbose=0, return_dict=True)["loss"] < 1
 
 
+def test_regrowth_and_the_end_decide_which_weights_are_left(trained, tiny):
+    settings = ({}, {"regrowth": 0}, {"end": 0.2})
+    left = [
+        np.concatenate(
+            [np.ravel(weight) != 0 for weight in pruned(trained, tiny, **how).get_weights()]
+        )
+        for how in settings
+    ]
+    assert (left[0] != left[1]).any() and (left[0] != left[2]).any()
+
+
 def test_biases_stay(trained, tiny):
     parts = [keras.layers.Dense(8, "relu"), keras.layers.Dense(3)]
     network = keras.Sequential([keras.Input((4,)), *parts])

@@ -225,7 +225,7 @@ def test_retraining_the_small_network_equals_retraining_the_masked_one(tiny):
     assert_allclose(outputs(smaller), outputs(pruned), rtol=1e-4, atol=1e-5)
 
 
-def test_what_stands_before_the_first_dense_layer_stays(tmp_path):
+def test_what_stands_before_the_first_dense_layer_stays():
     images = np.random.default_rng(0).random((20, 3, 3), np.float32)
     before = [layers.Rescaling(2.0), layers.Flatten()]
     parts = [dense(6, name="unit_1"), dense(5, name="unit_2"), dense(2, None)]
