@@ -244,6 +244,19 @@ def test_distillation_is_that_of_retrain_too(criterion, trained, tiny):
     assert np.abs(outputs - eager(plain)(tiny.x_test)).max() > 0.05
 
 
+@pytest.mark.parametrize("criterion", [magnitude, unit_norm])
+def test_the_loss_is_the_model_s_own_as_in_retrain(criterion, tiny):
+    model = keras.Sequential([keras.Input((4,)), dense(8), dense(3, None, name="out")])
+    model.compile("sgd", "mean_squared_error")
+    masks = make_masks(model, criterion, 0.5)
+    settings = (ITERATIONS, BATCH, SEED, 0.1, "linear", None, 0.0, {"optimizer": "sgd"})
+    found = retrainer(model, masks, tiny, *settings)(prune(model, masks), masks, True)
+    expected = retrained(prune(model, masks), model, tiny, schedule="linear", **SGD)
+    assert expected.loss == "mean_squared_error"
+    outputs, wanted = (eager(network)(tiny.x_test) for network in (found, expected))
+    assert_allclose(outputs, wanted, rtol=1e-3, atol=1e-4)
+
+
 def test_held_masks_hold_and_free_ones_let_weights_grow_back(weights_retrainer, trained):
     masks, pruned = make_masks(trained, magnitude, 0.5), halved(trained)
     held = weights_retrainer(pruned, masks, True)
