@@ -72,14 +72,39 @@ def frontier():
             f"{row['test_error']:.2%} ({row['method']}, {row['source']})"
             for _, row in theirs[np.isclose(theirs["kept_share"], kept, rtol=0.02)].iterrows()
         ]
-        error = 100 * (1 - rows["accuracy"])
-        cells = [f"{rows['weights'].iloc[0]:,}", f"{kept:.2%}"]
-        lines.append([*cells, f"{error.mean():.2f} ± {error.std():.2f} %", "; ".join(published)])
+        cells = [f"{rows['weights'].iloc[0]:,}", f"{kept:.2%}", error(1 - rows["accuracy"])]
+        lines.append([*cells, "; ".join(published)])
     return (
         f"### MNIST, 784-300-100-10 pruned gradually\n\n{markdown(heads, lines)}\n\n"
         f"{table['seed'].nunique()} seeds, mean ± standard deviation, last iteration. Without "
-        "biases, all layers pruned, the logits layer too. What was tried, on validation images: "
-        "[table](data/results/choose_gradual.csv), [script](benchmarks/choose_gradual.py).\n"
+        f"biases, all layers pruned, the logits layer too.\n\n{tried()}"
+    )
+
+
+def error(shares):
+    """Return the mean and the standard deviation of small shares as text."""
+    spread = f" ± {100 * shares.std():.2f}" if len(shares) > 1 else ""
+    return f"{100 * shares.mean():.2f}{spread} %"
+
+
+def tried():
+    """Return what was tried for gradual pruning, on validation images, as folded Markdown."""
+    table = pd.read_csv(RESULTS / "choose_gradual.csv")
+    names = list(table.columns[1 : table.columns.get_loc("seed")])
+    first = table.iloc[0]
+    lines = []
+    for setting, rows in table.groupby(names, sort=False):
+        pairs = zip(names, setting, strict=True)
+        changes = [f"{name} {value}" for name, value in pairs if value != first[name]]
+        errors = [error(rows[f"{part}_error"]) for part in ("validation", "training")]
+        lines.append([", ".join(changes) or "as it was begun", f"{len(rows)}", *errors])
+    begun = ", ".join(f"{name} {first[name]}" for name in names)
+    heads = ["what was changed", "seeds", "error, validation images", "error, training images"]
+    return (
+        f"<details><summary>What was tried at {first['weights']:,} weights, on 5,000 validation "
+        f"images</summary>\n\nBegun with: {begun}.\n\n{markdown(heads, lines)}\n\n"
+        "[Table](data/results/choose_gradual.csv), [script](benchmarks/choose_gradual.py); the "
+        "words are those of `pl.prune_gradually`.\n</details>\n"
     )
 
 
@@ -144,6 +169,7 @@ def accuracy_table(name):
     if "start" not in weights or "start" not in units:
         return f"### {NAMES[name]}\n\nRecovery is to be measured again: `make results`.\n\n"
     in_rounds = read(name, "2_weight_prune_recovery_rounds")
+    gradual = read(name, "2_weight_prune_recovery_gradual")
     more = pd.read_csv(RESULTS / name / "3_unit_prune_recovery_more.csv")
     counts = int(weights["iterations"].max()), int(units["iterations"].max())
     by_norm, greedy = (units[units["method"] == method] for method in ("unit", "greedy unit"))
@@ -158,6 +184,7 @@ def accuracy_table(name):
                 f"repaired, distilled {counts[0]}": trained(weights, "repaired", counts[0]),
                 f"retrained {counts[0]}, mask free": weights[weights["mask"] == "free"],
                 "repaired in rounds": in_rounds[in_rounds["way"] == "repaired, magnitude"],
+                "gradually, from scratch": gradual,
             }
         ),
         f"### {NAMES[name]}, units removed, accuracy on the test set",
@@ -187,7 +214,10 @@ def accuracy_table(name):
         f"\n\n{weights['seed'].nunique()} seeds, mean ± standard deviation, last iteration; the "
         "masks are held but where it says free. Sparsity 0 is the dense network, and in the other "
         "columns the control, treated alike. Distilled: retrained from the labels and, by half, "
-        "from the dense network's outputs. Repair takes no label and no gradient step: "
+        "from the dense network's outputs. Gradually: an untrained network, pruned while it is "
+        "trained and distilled for as long as the dense one was, all layers ranked together, the "
+        f"logits layer too (seeds: {', '.join(map(str, gradual['seed'].unique()))}). "
+        "Repair takes no label and no gradient step: "
         f"{repairs['seconds'].median():.1f} s, {counts[0]} iterations of retraining take "
         f"{retrainings['seconds'].median():.1f} s (medians over all weight sparsities). With the "
         "mask free, a network pruned to 99 % ends at a sparsity of "
