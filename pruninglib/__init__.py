@@ -2,6 +2,7 @@
 
 from pruninglib import quiet  # noqa: I001  (first: it imports TensorFlow without its log lines)
 from pruninglib.data import Dataset, load_dataset
+from pruninglib.augmentation import shifted
 from pruninglib.models import baseline, baselines, make_mlp
 from pruninglib.training import compile_training, fit_iterations, train
 from pruninglib.criteria import (

@@ -7,10 +7,10 @@ a Dense layer, or the patches that a convolution looks at, with a 1 for the bias
 import keras
 import numpy as np
 
-from pruninglib.graph import nodes, nodes_in_order, prunable_layers
+from pruninglib.graph import nodes, prunable_layers
+from pruninglib.running import CHUNK, runner
 
 IN_MEMORY = 2**28  # numbers that are kept, 1 GB in float32; more are computed again when needed
-CHUNK = 2**22  # numbers in a chunk; much larger arrays cost more than they save: page faults
 
 
 def layer_rows(model, inputs):
@@ -31,12 +31,11 @@ def layer_rows(model, inputs):
             (node,) = calls[layer]
             tensor = node.input_tensors[0]
             source = _advance(model, source, tensor, inputs)
-            positions = _size(node.output_tensors[0]) // layer.kernel.shape[-1]
-            step = max(1, CHUNK // (positions * len(matrix(layer))))
-            yield layer, _row_chunks(layer, runner(model, source[0], tensor), source[1], step)
+            yield layer, _row_chunks(layer, runner(model, source[0], tensor), source[1])
 
 
-def _row_chunks(layer, run, values, step):
+def _row_chunks(layer, run, values):
+    step = max(1, CHUNK // rows(layer, run(values[:1])).size)
     return lambda: (rows(layer, run(values[i : i + step])) for i in range(0, len(values), step))
 
 
@@ -48,39 +47,9 @@ def _advance(model, source, tensor, inputs):
     except LookupError:
         start, values = model.inputs[0], inputs
         run = runner(model, start, tensor)
-    if len(inputs) * _size(tensor) > IN_MEMORY:
+    if len(inputs) * run(values[:1]).size > IN_MEMORY:
         return start, values
-    step = max(1, CHUNK // _size(tensor))
-    parts = [run(values[i : i + step]) for i in range(0, len(values), step)]
-    return tensor, np.concatenate(parts)
-
-
-def _size(tensor):
-    return int(np.prod([size or 1 for size in tensor.shape[1:]]))
-
-
-def runner(model, start, end):
-    """Return a function that computes the tensor `end` of a model from the values of `start`.
-
-    Raises LookupError if `end` depends on more than `start`.
-    """
-    wanted, needed = {id(end)}, []
-    for node in reversed(nodes_in_order(model)):
-        if wanted & {id(tensor) for tensor in node.output_tensors if tensor is not start}:
-            if not node.input_tensors:
-                raise LookupError(f"{end.name} depends on more than {start.name}.")
-            wanted.update(id(tensor) for tensor in node.input_tensors)
-            needed.insert(0, node)
-
-    def run(values):
-        known = {id(start): values}
-        for node in needed:
-            arguments, settings = node.arguments.fill_in(known)
-            found = keras.tree.flatten(node.operation(*arguments, **settings))
-            known.update(zip(map(id, node.output_tensors), found, strict=True))
-        return np.asarray(known[id(end)])
-
-    return run
+    return tensor, run(values)
 
 
 def matrix(layer):

@@ -28,7 +28,13 @@ def taught(student, dense, share):
         )
     if not hasattr(keras, "distillation"):
         raise ValueError(
-            f"Keras {keras.__version__} has no keras.distillation. Upgrade: pip install -U keras."
+            f"Keras {keras.__version__} has no keras.distillation, which came with 3.12. Upgrade: "
+            "pip install -U keras."
+        )
+    if student.losses:
+        raise ValueError(
+            f"Model {student.name!r} has losses of its own, such as those of a kernel_regularizer, "
+            "which Keras' distiller leaves out. Pass distillation=0, or a model without them."
         )
     teacher = rebuild(dense, lambda layer, config: config)
     teacher.set_weights(dense.get_weights())

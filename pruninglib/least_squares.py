@@ -50,8 +50,10 @@ def fit(chunks, start, kept, ridge=1e-2, passes=0):
     for _ in range(passes):
         right = strength * start
         for x, targets in chunks():
-            cut_off = np.minimum(x @ weights.astype(x.dtype), 0)
-            right = right + x.T @ np.where(targets > 0, targets, cut_off)
+            wanted = x @ weights.astype(x.dtype)
+            np.minimum(wanted, 0, out=wanted)
+            np.copyto(wanted, targets, where=targets > 0)
+            right = right + x.T @ wanted
         weights = solve(right)
     return weights
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from pruninglib.activations import matrix
 from pruninglib.chain import CannotShrink, dense_chain
-from pruninglib.graph import prunable_layers, rebuild
+from pruninglib.graph import check_same_kernels, rebuild
 from pruninglib.hold import HoldMask
 
 
@@ -16,13 +16,14 @@ def merge_units(pruned, dense, threshold=0.45):
 
     A removed unit's outgoing weights are added to those of the kept unit whose incoming weights
     have the largest cosine similarity with its own, scaled by the ratio of their norms, if that
-    similarity reaches the threshold (neuron merging, Kim et al. 2020; 0.45 is theirs).
+    similarity reaches the threshold (neuron merging, Kim et al. 2020; 0.45 is theirs). That ratio
+    is right where the activation of a multiple is the multiple of the activation, as for ReLU.
 
     Args:
         pruned: `dense` pruned with unit masks, a chain of Dense layers; it is left untouched.
         dense: the model that was pruned.
     """
-    prunable_layers(pruned)
+    check_same_kernels(dense, pruned)
     try:
         layers = [x for x in dense_chain(pruned) if isinstance(x, keras.layers.Dense)]
     except CannotShrink as error:

@@ -51,8 +51,13 @@ def recovery_sweep(
     """
     if unknown := set(starts) - {"pruned", "merged", "repaired"}:
         raise ValueError(f'starts must be among "pruned", "merged", "repaired", got {unknown}.')
-    if schedule in ("budget", "rewound") and iterations:
-        check_total(total, max(iterations) if schedule == "rewound" else 1)
+    if schedule == "rewound" and iterations:
+        check_total(total, max(iterations))
+    if not all(hold_masks) and "pruned" not in starts:
+        raise ValueError(
+            f'hold_masks has False, but of starts={tuple(starts)} only "pruned" can be retrained '
+            "with its mask free. Add it, or pass hold_masks=(True,)."
+        )
     sparsities = list(sparsities)
     settings = (batch_size, seed, learning_rate, schedule, total, distillation, training or {})
     trainings = [

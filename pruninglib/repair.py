@@ -5,6 +5,8 @@ computes there, from the inputs that the layer gets in the network repaired so f
 2017, "Channel pruning for accelerating very deep neural networks", do for channels).
 """
 
+import warnings
+
 import keras
 import numpy as np
 
@@ -18,6 +20,7 @@ from pruninglib.activations import (
 from pruninglib.graph import check_same_kernels, prunable_layers, rebuild
 from pruninglib.hold import HELD, HoldMask
 from pruninglib.least_squares import fit
+from pruninglib.running import distances
 
 
 def repair(pruned, dense, inputs, ridge=1e-2, passes=3):
@@ -33,8 +36,7 @@ def repair(pruned, dense, inputs, ridge=1e-2, passes=3):
             the layer's inputs. Above 0, so that constant, dead or dependent inputs do no harm; in
             single precision at least 1e-5 is used. Chosen on validation images
             (benchmarks/choose_repair.py) between 1e-3, which repairs 0.1 to 0.3 points better where
-            90 % of the units are removed, and 0.1, on MNIST a better start for retraining because
-            the weights stay smaller.
+            90 % of the units are removed, and 0.1, on MNIST a better start for retraining.
         passes: how often a layer whose own activation is ReLU is fitted again, so as not to mind
             what the ReLU cuts off anyway. 0 is faster and less accurate.
 
@@ -42,7 +44,8 @@ def repair(pruned, dense, inputs, ridge=1e-2, passes=3):
     layers that are used once are fitted, those without a mask, such as the logits, too; others
     stay. Each unit has a problem of its own: its kept inputs and its bias. On the given inputs
     the outputs end at least as near to those of the dense model (in mean square) as they were:
-    where fitting one layer after another fails in that, the weights of `pruned` are returned.
+    where fitting one layer after another fails in that, a warning says so, and the weights are
+    those of `pruned`.
 
     Raises ValueError for NaN in the inputs, for inputs whose squares overflow, and for fewer
     rows than a unit has weights to fit.
@@ -64,9 +67,16 @@ def repair(pruned, dense, inputs, ridge=1e-2, passes=3):
             raise ValueError(f"Layer {layer.name!r}: {error}") from error
         assign_matrix(layer, weights)
         _apply_constraints(layer)
-    before, after = _distances([pruned, repaired], dense, inputs)
+    before, after = distances([pruned, repaired], dense, inputs)
     if not after <= before:
         repaired.set_weights(pruned.get_weights())
+        if before:  # else there was nothing to repair
+            warnings.warn(
+                f"The repair of {pruned.name!r} would end further from the dense model than it "
+                f"began (squared difference {after:.3g} instead of {before:.3g}): its weights were "
+                "left as they were. A larger ridge or more inputs may help.",
+                stacklevel=2,
+            )
     return repaired
 
 
@@ -122,16 +132,3 @@ def _apply_constraints(layer):
         constraint = getattr(layer, constraint_name)
         if constraint is not None and getattr(layer, name) is not None:
             getattr(layer, name).assign(constraint(getattr(layer, name)))
-
-
-def _distances(models, dense, inputs, step=2000):
-    """Return, for each model, the sum of the squared differences of its outputs from the dense."""
-    sums = np.zeros(len(models))
-    for i in range(0, len(inputs), step):
-        x = inputs[i : i + step]
-        expected = keras.tree.flatten(dense(x, training=False))
-        for j, model in enumerate(models):
-            pairs = zip(keras.tree.flatten(model(x, training=False)), expected, strict=True)
-            for found, target in pairs:
-                sums[j] += np.square(np.subtract(found, target, dtype=np.float64)).sum()
-    return sums

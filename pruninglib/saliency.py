@@ -20,7 +20,8 @@ def activation_aware(model, inputs):
     Args:
         inputs: unlabelled examples, an array as the model takes it.
 
-    Dense and ungrouped Conv2D layers that are used once get scores.
+    Dense and ungrouped Conv2D layers that are used once get scores. `make_masks` ranks all of a
+    layer's together; Sun et al. rank those of each output apart.
     """
     scores = {}
     for layer, chunks in layer_rows(model, inputs):

@@ -6,15 +6,15 @@ import pandas as pd
 NETWORK = ("dataset", "scope", "learning_rate", "seed", "method")
 
 
-def percent(shares):
+def percent(shares, digits=1):
     """Return the mean and the standard deviation of shares, one for each seed, as text.
 
     >>> percent(pd.Series([0.97, 0.98, 0.99]))
     '98.0 ± 1.0 %'
     """
     shares = pd.Series(shares)  # with one seed a table gives a number
-    spread = f" ± {100 * shares.std():.1f}" if len(shares) > 1 else ""
-    return f"{100 * shares.mean():.1f}{spread} %"
+    spread = f" ± {100 * shares.std():.{digits}f}" if len(shares) > 1 else ""
+    return f"{100 * shares.mean():.{digits}f}{spread} %"
 
 
 def gain_over_dense(table):

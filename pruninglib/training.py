@@ -128,7 +128,8 @@ def targets(labels, loss, classes):
     loss = keras.losses.get(loss)
     name = getattr(loss, "name", None) or loss.__name__
     kind = loss if isinstance(loss, FunctionType) else type(loss)
-    sparse = name.startswith("sparse")
+    sparse = isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
+    sparse = sparse or name.startswith("sparse")
     if sparse and np.max(labels) >= classes:  # TensorFlow would make all weights NaN
         raise ValueError(
             f"A label is {np.max(labels)}, but the model has {classes} outputs and the loss {name} "

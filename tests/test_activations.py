@@ -7,15 +7,15 @@ from conftest import dense
 from keras import layers
 from numpy.testing import assert_allclose, assert_array_equal
 
-from pruninglib import activations
+from pruninglib import activations, running
 from pruninglib.activations import (
     assign_matrix,
     check_inputs,
     layer_rows,
     matrix,
     rows,
-    runner,
 )
+from pruninglib.running import runner
 
 
 def convolution(filters=3, size=(3, 2), bias=True, **settings):
@@ -175,6 +175,7 @@ def test_rows_are_the_same_with_little_memory(in_memory, chunk, network, monkeyp
     expected = list(all_rows(network, inputs).values())
     monkeypatch.setattr(activations, "IN_MEMORY", in_memory)
     monkeypatch.setattr(activations, "CHUNK", chunk)
+    monkeypatch.setattr(running, "CHUNK", chunk)
     for one, other in zip(all_rows(network, inputs).values(), expected, strict=True):
         assert_allclose(one, other, atol=1e-5)
 
@@ -184,6 +185,40 @@ def test_chunks_have_the_size_asked_for(monkeypatch):
     (_, first), *_ = layer_rows(sequential(), np.ones((20, 4)))
     assert [chunk.shape for chunk in first()] == [(6, 5), (6, 5), (6, 5), (2, 5)]
     assert len(list(first())) == 4, "the chunks can be asked for again"
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 2), (None, None, 2)])
+def test_what_is_computed_on_the_way_to_a_layer_stays_small_too(shape, monkeypatch):
+    """A pooled image is 4 numbers; the image that it comes from, 256."""
+    sizes = []
+
+    class Noted(layers.Layer):
+        def call(self, inputs):
+            sizes.append(int(np.prod(inputs.shape)))
+            return inputs
+
+        def compute_output_shape(self, shape):
+            return shape
+
+    model = keras.Sequential(
+        [
+            keras.Input(shape),
+            convolution(4, padding="same"),
+            Noted(),
+            layers.GlobalAveragePooling2D(),
+            dense(3, name="last"),
+        ]
+    )
+    images = np.random.default_rng(0).random((50, 8, 8, 2), np.float32)
+    expected = by_keras(model, model.get_layer("last"), images)
+    sizes.clear()
+    monkeypatch.setattr(activations, "IN_MEMORY", 0)
+    monkeypatch.setattr(activations, "CHUNK", 1000)
+    monkeypatch.setattr(running, "CHUNK", 1000)
+    (_, first), (last, pooled) = layer_rows(model, images)
+    assert_allclose(by_rows(last, np.concatenate(list(pooled()))), expected, atol=1e-5)
+    assert max(sizes) == 3 * 256
+    assert max(chunk.size for chunk in first()) <= 1000
 
 
 @pytest.mark.parametrize("in_memory", [0, 2**28])

@@ -12,11 +12,11 @@ FLOORS = {
     **dict.fromkeys(
         ("quiet", "paths", "criteria", "hold", "graph", "timing", "plots", "tables"), 0
     ),
-    **dict.fromkeys(("least_squares", "selection", "pictures", "rewinding"), 0),
+    **dict.fromkeys(("least_squares", "selection", "pictures", "rewinding", "augmentation"), 0),
     **dict.fromkeys(("data", "training", "chain", "masks", "execution", "inspection"), 1),
-    **dict.fromkeys(("activations", "distillation"), 1),
-    **dict.fromkeys(("models", "shrink", "pruning", "evaluation"), 2),
-    **dict.fromkeys(("repair", "saliency", "merging"), 2),
+    **dict.fromkeys(("running", "distillation"), 1),
+    **dict.fromkeys(("models", "shrink", "pruning", "evaluation", "activations"), 2),
+    **dict.fromkeys(("repair", "saliency", "merging"), 3),
     **dict.fromkeys(("rates", "rows", "schedules", "regrowth"), 3),
     "retraining": 4,
     **dict.fromkeys(("sweeps", "timing_sweep", "gradual"), 5),

@@ -144,6 +144,15 @@ def test_models_that_are_no_chain_are_refused():
         merge_units(pruned, model)
 
 
+def test_a_dense_model_of_another_architecture_is_refused():
+    pruned, other = (
+        keras.Sequential([keras.Input((4,)), dense(units, name="a"), dense(2, name="b")])
+        for units in (4, 5)
+    )
+    with pytest.raises(ValueError, match=r"must be the one that was pruned.*Expected kernels"):
+        merge_units(prune(pruned, {"a": np.array([1, 0, 1, 1])}), other)
+
+
 def test_refuses_models_that_cannot_be_read(bad_model):
     model, error, match = bad_model
     with pytest.raises(error, match=match):

@@ -118,7 +118,12 @@ def of_the_user(labels, logits):
 
 @pytest.mark.parametrize(
     "loss",
-    ["sparse_categorical_crossentropy", keras.losses.SparseCategoricalCrossentropy(), of_the_user],
+    [
+        "sparse_categorical_crossentropy",
+        keras.losses.SparseCategoricalCrossentropy(),
+        keras.losses.SparseCategoricalCrossentropy(name="mine"),
+        of_the_user,
+    ],
 )
 def test_sparse_losses_and_those_of_the_user_get_integers(loss):
     assert_array_equal(targets(LABELS, loss, 3), LABELS)

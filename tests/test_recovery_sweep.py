@@ -152,7 +152,15 @@ def test_distilled_rows_measure_what_retrain_makes_with_distillation(trained, ti
 
 def test_a_total_that_is_missing_is_told_before_the_work(trained, tiny):
     with pytest.raises(ValueError, match=r"total must be .* got None"):
-        next(recovery_sweep(trained, tiny, CRITERIA, [0.75]))
+        next(recovery_sweep(trained, tiny, CRITERIA, [0.75], schedule="rewound"))
+
+
+def test_without_a_total_the_weights_alone_decide_the_rate(trained, tiny):
+    how = {"iterations": (3,), "training": {"optimizer": "sgd"}, "learning_rate": 0.1}
+    *_, row = recovery_sweep(trained, tiny, {"weight": magnitude}, [0.75], **how)
+    network = pruned(trained, "weight")
+    retrain(network, trained, tiny.x_train, tiny.y_train, 3, 0.1, optimizer="sgd")
+    assert row["loss"] == pytest.approx(measured(network, tiny)["loss"], rel=1e-3)
 
 
 @pytest.mark.parametrize("method", CRITERIA)
@@ -192,7 +200,11 @@ def test_repaired_networks_alone_may_be_retrained_and_the_dense_one_is_left_as_i
     [
         ({"starts": ("pruned", "dense")}, r"starts must be .*got {'dense'}"),
         ({"schedule": "cosine"}, r"schedule must be .*got 'cosine'"),
-        ({}, r"total must be .*got None"),
+        ({"schedule": "rewound"}, r"total must be .*got None"),
+        (
+            {"starts": ("repaired",), "hold_masks": (True, False)},
+            r"hold_masks has False.*only \"pruned\" can be retrained.*hold_masks=\(True,\)",
+        ),
     ],
 )
 def test_bad_arguments_are_refused(settings, message, trained, tiny):

@@ -10,6 +10,7 @@ from pruninglib import gain_over_dense, percent, plateau, tables
 
 def test_percent_is_mean_and_spread_over_seeds():
     assert percent(pd.Series([0.97, 0.98, 0.99])) == "98.0 ± 1.0 %"
+    assert percent(pd.Series([0.97, 0.98, 0.98]), digits=2) == "97.67 ± 0.58 %"
     assert percent(pd.Series([0.975])) == percent(0.975) == "97.5 %"
 
 
