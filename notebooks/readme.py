@@ -72,19 +72,13 @@ def frontier():
             f"{row['test_error']:.2%} ({row['method']}, {row['source']})"
             for _, row in theirs[np.isclose(theirs["kept_share"], kept, rtol=0.02)].iterrows()
         ]
-        cells = [f"{rows['weights'].iloc[0]:,}", f"{kept:.2%}", error(1 - rows["accuracy"])]
+        cells = [f"{rows['weights'].iloc[0]:,}", f"{kept:.2%}", percent(1 - rows["accuracy"], 2)]
         lines.append([*cells, "; ".join(published)])
     return (
         f"### MNIST, 784-300-100-10 pruned gradually\n\n{markdown(heads, lines)}\n\n"
         f"{table['seed'].nunique()} seeds, mean ± standard deviation, last iteration. Without "
         f"biases, all layers pruned, the logits layer too.\n\n{tried()}"
     )
-
-
-def error(shares):
-    """Return the mean and the standard deviation of small shares as text."""
-    spread = f" ± {100 * shares.std():.2f}" if len(shares) > 1 else ""
-    return f"{100 * shares.mean():.2f}{spread} %"
 
 
 def tried():
@@ -96,7 +90,7 @@ def tried():
     for setting, rows in table.groupby(names, sort=False):
         pairs = zip(names, setting, strict=True)
         changes = [f"{name} {value}" for name, value in pairs if value != first[name]]
-        errors = [error(rows[f"{part}_error"]) for part in ("validation", "training")]
+        errors = [percent(rows[f"{part}_error"], 2) for part in ("validation", "training")]
         lines.append([", ".join(changes) or "as it was begun", f"{len(rows)}", *errors])
     begun = ", ".join(f"{name} {first[name]}" for name in names)
     heads = ["what was changed", "seeds", "error, validation images", "error, training images"]
@@ -221,7 +215,7 @@ def accuracy_table(name):
         f"{repairs['seconds'].median():.1f} s, {counts[0]} iterations of retraining take "
         f"{retrainings['seconds'].median():.1f} s (medians over all weight sparsities). With the "
         "mask free, a network pruned to 99 % ends at a sparsity of "
-        f"{percent(free['measured_sparsity'])}. {more_training(more)}"
+        f"{percent(free['measured_sparsity'])}. {more_training(more)}{spread(name)}"
         "Largest sparsity within 1 point of the dense "
         f"network, pruned once and left so ({sweep['seed'].nunique()} seeds): "
         f"{', '.join(limit_texts)}.\n\n"
@@ -242,6 +236,17 @@ def more_training(table):
     )
 
 
+def spread(name):
+    """Return what as many units give that are spread otherwise over the layers, in a sentence."""
+    table = read(name, "3_unit_prune_recovery_spread")
+    stages = [percent(found["accuracy"]) for _, found in table.groupby("stage", sort=False)]
+    return (
+        f"As many units spread over the layers as {table['units'].iloc[0]} (chosen on validation "
+        f"images, [table](data/results/choose_spread.csv)): repaired {stages[0]}, distilled "
+        f"{stages[1]}. "
+    )
+
+
 def trained(table, start, iterations, taught=True):
     held = (table["mask"] == "held") & (table["start"] == start)
     how = (table["iterations"] == iterations) & ((table["distillation"] > 0) == taught)
@@ -253,7 +258,7 @@ def columns_by_sparsity(columns):
     lines = []
     for sparsity in SHOWN:
         rows = [table[table["sparsity"] == sparsity]["accuracy"] for table in columns.values()]
-        lines.append([f"{sparsity:.0%}", *(percent(row) if len(row) else "" for row in rows)])
+        lines.append([f"{sparsity:.0%}", *(percent(row, 2) if len(row) else "" for row in rows)])
     return markdown(["sparsity", *columns], lines)
 
 
