@@ -10,13 +10,12 @@ training images, after the last iteration.
 
 import sys
 
-import pandas as pd
+from resumed import resumed
 
 import pruninglib as pl
-from pruninglib.paths import RESULTS, written_whole
+from pruninglib.paths import RESULTS
 
 BATCH, SIZE = 128, (300, 100)
-FILE = RESULTS / "choose_gradual.csv"
 FIRST = {
     "units": SIZE,
     "teacher": SIZE,
@@ -76,27 +75,24 @@ def pruned_gradually(data, share, units, teacher, epochs, seed, **setting):
     return pl.prune_gradually(network, teacher, *images, weights, iterations, **how)
 
 
+def measure(setting):
+    sizes = {name: tuple(map(int, setting[name].split("-"))) for name in ("units", "teacher")}
+    share = setting["kept"]
+    how = {name: value for name, value in setting.items() if name != "kept"}
+    network = pruned_gradually(data, share, **how | sizes)
+    row = {"weights": pl.count_parameters(network, nonzero=True)}
+    for name, (x, y) in images.items():
+        row[name] = 1 - pl.evaluate(pl.eager(network), x, y, network.loss)["accuracy"]
+    return row
+
+
 data = pl.load_dataset("mnist")
 images = {
     "validation_error": (data.x_validation, data.y_validation),
     "training_error": (data.x_train[:10000], data.y_train[:10000]),
 }
-table = pd.read_csv(FILE) if FILE.exists() else pd.DataFrame()
-for share in map(float, sys.argv[1:] or ["0.0115"]):
-    for change in CHANGES:
-        setting = FIRST | change
-        row = {
-            "kept": share,
-            **setting,
-            **{n: "-".join(map(str, setting[n])) for n in ("units", "teacher")},
-        }
-        if len(table) and (table[list(row)] == pd.Series(row)).all(axis=1).any():
-            continue
-        network = pruned_gradually(data, share, **setting)
-        row["weights"] = pl.count_parameters(network, nonzero=True)
-        for name, (x, y) in images.items():
-            row[name] = 1 - pl.evaluate(pl.eager(network), x, y, network.loss)["accuracy"]
-        table = pd.concat([table, pd.DataFrame([row])])
-        with written_whole(FILE) as path:
-            table.to_csv(path, index=False)
-        print(row, flush=True)
+shares = map(float, sys.argv[1:] or ["0.0115"])
+settings = [{"kept": share, **FIRST, **change} for share in shares for change in CHANGES]
+for setting in settings:
+    setting |= {name: "-".join(map(str, setting[name])) for name in ("units", "teacher")}
+resumed(RESULTS / "choose_gradual.csv", settings, measure)

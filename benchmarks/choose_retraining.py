@@ -8,75 +8,72 @@ of distillation and sparsity. The start "free" is the pruned network without its
 are only pruned go by norm, those that are repaired are chosen greedily.
 """
 
-import pandas as pd
+from functools import lru_cache
+
+from resumed import resumed
 
 import pruninglib as pl
-from pruninglib.paths import RESULTS, written_whole
+from pruninglib.paths import RESULTS
 from pruninglib.retraining import without_removed_units
 
 EPOCHS, BATCH = 10, 128
-FILE = RESULTS / "choose_retraining.csv"
 SETTINGS = [  # schedule, rate, distillation
     ("constant", 0.001, 0.0),
     ("rewound", 0.001, 0.0),
     ("linear", 0.004, 0.0),
     *(("budget", rate, 0.0) for rate in (0.002, 0.004, 0.008, 0.016)),
-    *(("budget", rate, 0.5) for rate in (0.002, 0.004, 0.016)),
+    *(("budget", rate, 0.5) for rate in (0.002, 0.004, 0.008, 0.016)),
 ]
-LEVELS = {"weight": (500, (0.9, 0.97, 0.99)), "unit": (1000, (0.9, 0.95, 0.97))}
+LEVELS = {"weight": (500, (0.9, 0.97, 0.99)), "unit": (1000, (0.9, 0.95, 0.97, 0.99))}
+STARTS = {"weight": ("pruned", "free", "repaired"), "unit": ("pruned", "repaired")}
+REPAIRS = {"weight": {"ridge": 1e-2}, "unit": {"ridge": 1e-3, "passes": 10}}
 
 
-def rows(name, known):
-    """Yield the rows of a dataset that are not among those known."""
+@lru_cache(maxsize=1)
+def begun(name, method, start, sparsity):
+    """Return what all settings have in common: data, dense network, masks, the network to train."""
     data = pl.load_dataset(name)
     model = pl.baseline(data, epochs=EPOCHS, batch_size=BATCH)
-    total = EPOCHS * (len(data.x_train) // BATCH)
-    inputs = data.x_train[:10000]
-    criteria = {
-        ("weight", "pruned"): pl.magnitude,
-        ("weight", "free"): pl.magnitude,
-        ("weight", "repaired"): pl.magnitude,
-        ("unit", "pruned"): pl.unit_norm,
-        ("unit", "repaired"): pl.greedy_units(model, inputs),
-    }
-    begin = {
-        "pruned": lambda pruned: pruned,
-        "free": pl.strip,
-        "repaired": lambda pruned: pl.repair(pruned, model, inputs),
-    }
-    for (method, start), criterion in criteria.items():
-        iterations, sparsities = LEVELS[method]
-        for sparsity in sparsities:
-            about = {"dataset": name, "method": method, "sparsity": sparsity}
-            about |= {"iterations": iterations, "start": start}
-            settings = [
-                {"schedule": schedule, "learning_rate": rate, "distillation": distillation}
-                for schedule, rate, distillation in SETTINGS
-            ]
-            left = [setting for setting in settings if (about | setting) not in known]
-            if not left:
-                continue
-            masks = pl.make_masks(model, criterion, sparsity)
-            pruned = pl.prune(model, masks)
-            network = begin[start](pruned)
-            for setting in left:
-                copy = without_removed_units(pl.prune(network, {}), masks)
-                how = {"total": total, **setting}
-                if setting["schedule"] == "budget":  # a shrunk kernel does not tell what was lost
-                    share = pl.budget(model, pruned, iterations, total)
-                    how |= {"schedule": "linear", "learning_rate": share * how["learning_rate"]}
-                pl.retrain(copy, model, data.x_train, data.y_train, iterations, **how)
-                images = data.x_validation, data.y_validation
-                yield about | setting | pl.evaluate(pl.eager(copy), *images, copy.loss)
-            print(name, method, start, sparsity, flush=True)
+    inputs, criterion = data.x_train[:10000], pl.magnitude
+    if method == "unit":
+        criterion = pl.greedy_units(model, inputs) if start == "repaired" else pl.unit_norm
+    masks = pl.make_masks(model, criterion, sparsity)
+    pruned = pl.prune(model, masks)
+    if start == "repaired":
+        return data, model, masks, pruned, pl.repair(pruned, model, inputs, **REPAIRS[method])
+    return data, model, masks, pruned, pl.strip(pruned) if start == "free" else pruned
 
 
-table = pd.read_csv(FILE) if FILE.exists() else pd.DataFrame()
-known = table.drop(columns=["accuracy", "loss"], errors="ignore").to_dict("records")
-for name in ("mnist", "fashion_mnist"):
-    for row in rows(name, known):
-        table = pd.concat([table, pd.DataFrame([row])])
-        with written_whole(FILE) as path:
-            table.to_csv(path, index=False)
+def measure(setting):
+    common = (setting[name] for name in ("dataset", "method", "start", "sparsity"))
+    data, model, masks, pruned, network = begun(*common)
+    iterations, total = setting["iterations"], EPOCHS * (len(data.x_train) // BATCH)
+    copy = without_removed_units(pl.prune(network, {}), masks)
+    how = {name: setting[name] for name in ("schedule", "learning_rate", "distillation")}
+    if setting["schedule"] == "budget":  # a shrunk kernel does not tell what was lost
+        share = pl.budget(model, pruned, iterations, total)
+        how |= {"schedule": "linear", "learning_rate": share * setting["learning_rate"]}
+    pl.retrain(copy, model, data.x_train, data.y_train, iterations, total=total, **how)
+    return pl.evaluate(pl.eager(copy), data.x_validation, data.y_validation, copy.loss)
+
+
+settings = [
+    dict(
+        dataset=name,
+        method=method,
+        sparsity=sparsity,
+        iterations=iterations,
+        start=start,
+        schedule=schedule,
+        learning_rate=rate,
+        distillation=distillation,
+    )
+    for name in ("mnist", "fashion_mnist")
+    for method, (iterations, sparsities) in LEVELS.items()
+    for start in STARTS[method]
+    for sparsity in sparsities
+    for schedule, rate, distillation in SETTINGS
+]
+table = resumed(RESULTS / "choose_retraining.csv", settings, measure)
 by = ["schedule", "learning_rate", "distillation", "start"]
 print(table.pivot_table("accuracy", by, ["dataset", "method", "sparsity"]).round(4).to_string())

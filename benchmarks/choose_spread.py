@@ -7,14 +7,14 @@ so many units left in each hidden layer, chosen greedily, repaired, and after 10
 distillation as in notebook 3. The first spread is that of pruning every layer alike.
 """
 
+from functools import lru_cache
 from itertools import product
 
-import pandas as pd
+from resumed import resumed
 
 import pruninglib as pl
-from pruninglib.paths import RESULTS, written_whole
+from pruninglib.paths import RESULTS
 
-FILE = RESULTS / "choose_spread.csv"
 SIZES = (1000, 1000, 500, 200)
 SPREADS = [
     (10, 10, 5, 2),
@@ -29,33 +29,31 @@ SPREADS = [
 ITERATIONS, RATE, DISTILLATION = 1000, 0.004, 0.5
 
 
-def accuracy(model, data, loss):
-    return pl.evaluate(pl.eager(model), data.x_validation, data.y_validation, loss)["accuracy"]
-
-
-table = pd.read_csv(FILE) if FILE.exists() else pd.DataFrame(columns=["dataset", "seed", "spread"])
-for name, seed in product(("mnist", "fashion_mnist"), (0, 1, 2)):
+@lru_cache(maxsize=1)
+def begun(name, seed):
+    """Return what all spreads have in common: data, dense network and scores."""
     data = pl.load_dataset(name)
     dense = pl.baseline(data, SIZES, seed=seed)
-    inputs = data.x_train[:10000]
-    scores = pl.greedy_units(dense, inputs)
-    for spread in SPREADS:
-        about = {"dataset": name, "seed": seed, "spread": "-".join(map(str, spread))}
-        if (table[list(about)] == pd.Series(about)).all(axis=1).any():
-            continue
-        shares = {
-            layer: 1 - left / size for layer, left, size in zip(scores, spread, SIZES, strict=True)
-        }
-        pruned = pl.prune(dense, pl.make_masks(dense, scores, shares))
-        repaired = pl.repair(pruned, dense, inputs, ridge=1e-3, passes=10)
-        small = pl.shrink(repaired)
-        found = {"repaired": accuracy(small, data, dense.loss)}
-        images = data.x_train, data.y_train
-        how = {"schedule": "linear", "distillation": DISTILLATION, "seed": seed}
-        pl.retrain(small, dense, *images, ITERATIONS, RATE, **how, steps_per_execution=50)
-        found["distilled"] = accuracy(small, data, dense.loss)
-        table = pd.concat([table, pd.DataFrame([about | found])])
-        with written_whole(FILE) as path:
-            table.to_csv(path, index=False)
-        print(about | found, flush=True)
+    return data, dense, pl.greedy_units(dense, data.x_train[:10000])
+
+
+def measure(setting):
+    data, dense, scores = begun(setting["dataset"], setting["seed"])
+    left = map(int, setting["spread"].split("-"))
+    shares = {name: 1 - n / size for name, n, size in zip(scores, left, SIZES, strict=True)}
+    pruned = pl.prune(dense, pl.make_masks(dense, scores, shares))
+    small = pl.shrink(pl.repair(pruned, dense, data.x_train[:10000], ridge=1e-3, passes=10))
+    images = data.x_validation, data.y_validation
+    repaired = pl.evaluate(pl.eager(small), *images, dense.loss)["accuracy"]
+    how = {"schedule": "linear", "distillation": DISTILLATION, "seed": setting["seed"]}
+    pl.retrain(small, dense, data.x_train, data.y_train, ITERATIONS, RATE, **how)
+    distilled = pl.evaluate(pl.eager(small), *images, dense.loss)["accuracy"]
+    return {"repaired": repaired, "distilled": distilled}
+
+
+settings = [
+    {"dataset": name, "seed": seed, "spread": "-".join(map(str, spread))}
+    for name, seed, spread in product(("mnist", "fashion_mnist"), (0, 1, 2), SPREADS)
+]
+table = resumed(RESULTS / "choose_spread.csv", settings, measure)
 print(table.pivot_table(["repaired", "distilled"], "spread", "dataset", sort=False).round(4))

@@ -84,7 +84,7 @@ def frontier():
 def tried():
     """Return what was tried for gradual pruning, on validation images, as folded Markdown."""
     table = pd.read_csv(RESULTS / "choose_gradual.csv")
-    names = list(table.columns[1 : table.columns.get_loc("seed")])
+    names = list(table.columns[: table.columns.get_loc("seed")])
     first = table.iloc[0]
     lines = []
     for setting, rows in table.groupby(names, sort=False):
