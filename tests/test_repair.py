@@ -18,6 +18,7 @@ from pruninglib import (
     magnitude,
     make_masks,
     make_mlp,
+    measure_sparsity,
     prune,
     random_scores,
     random_unit_scores,
@@ -136,6 +137,16 @@ def test_networks_of_all_kinds_come_nearer_and_hold_their_masks(name, kind):
     assert distance(repaired, model, inputs) < 0.8 * distance(pruned, model, inputs)
     others = examples(model, 900)[600:]
     assert distance(repaired, model, others) < distance(pruned, model, others)
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "bfloat16", "float64"])
+def test_networks_of_another_precision_come_nearer_too(precision):
+    parts = [dense(units, dtype=precision) for units in (16, 12, 3)]
+    model = keras.Sequential([keras.Input((4,)), *parts])
+    pruned = pruned_by(model)
+    repaired = repair(pruned, model, X)
+    assert distance(repaired, model) < distance(pruned, model) / 2
+    assert measure_sparsity(repaired) == 0.5
 
 
 def test_layers_without_a_kernel_stay_as_they_are():
