@@ -26,6 +26,7 @@ FIRST = {
     "end": 0.6,
     "frequency": 100,
     "scope": "global",
+    "shift": 0,
     "seed": 0,
 }
 BEST = {"end": 0.2, "epochs": 100, "regrowth": 0.5}  # tried further with two more seeds
@@ -65,11 +66,12 @@ CHANGES = [
 ]
 
 
-def pruned_gradually(data, share, units, teacher, epochs, seed, **setting):
+def pruned_gradually(data, share, units, teacher, epochs, shift, seed, **setting):
     network, whole = (pl.make_mlp(784, hidden, 10, seed=seed) for hidden in (units, SIZE))
     weights = round(share * pl.count_parameters(whole))
-    teacher = pl.baseline(data, teacher, seed=seed)
     iterations = epochs * (len(data.x_train) // BATCH)
+    data = pl.shifted(data, shift)
+    teacher = pl.baseline(data, teacher, seed=seed)
     images = data.x_train, data.y_train
     how = {"batch_size": BATCH, "seed": seed, **setting}
     return pl.prune_gradually(network, teacher, *images, weights, iterations, **how)

@@ -115,11 +115,21 @@ def frontier(ours, theirs, ax):
     # at exactly the same sparsity one seed may have lost a weight more than another
     weights = ours.groupby("sparsity")["weights"].transform("mean")
     curve(ours.assign(weights=weights), "weights", "error", ax, "measured", **STYLE["weight"])
-    for _, row in theirs.iterrows():
-        ax.plot(row["weights"], row["test_error"], "x", color="0.4")
-        text = f"{row['method']}, {row['source'].split(' appendix')[0]}"
-        ax.annotate(text, (row["weights"], row["test_error"]), fontsize=7, color="0.4")
-    ax.set(xlabel="weights left", ylabel="error", xscale="log", yscale="log")
-    ax.grid(alpha=0.3, which="both")
+    for i, (_, row) in enumerate(theirs.sort_values("weights").iterrows()):
+        ax.plot(row["weights"], row["test_error"], "x", color="0.4", markersize=4)
+        ax.annotate(
+            row["method"],
+            (row["weights"], row["test_error"]),
+            ha="right" if row["weights"] > weights.median() else "left",
+            va="bottom" if i % 2 else "top",  # by turns, so that neighbours can be read
+            fontsize=7,
+            color="0.4",
+        )
+    ax.set(xlabel="weights left", ylabel="error", xscale="log")
+    counts = weights.unique()
+    ax.set_xticks(counts, [f"{count:,.0f}" for count in counts], fontsize=8)
+    ax.minorticks_off()
+    ax.yaxis.set_major_formatter("{x:.2%}")
+    ax.grid(alpha=0.3)
     ax.legend()
     return ax

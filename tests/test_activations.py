@@ -15,7 +15,6 @@ from pruninglib.activations import (
     matrix,
     rows,
 )
-from pruninglib.running import runner
 
 
 def convolution(filters=3, size=(3, 2), bias=True, **settings):
@@ -290,28 +289,6 @@ def test_calls_of_a_layer_in_another_model_do_not_count():
     inputs = keras.Input((4,))
     keras.Model(inputs, model.layers[0](inputs))
     assert len(all_rows(model, examples(model))) == 3
-
-
-def tensor(model, name):
-    return model.get_layer(name).output
-
-
-def test_runner_computes_one_tensor_from_another():
-    model = skipping(layers.Add)
-    inputs = examples(model)
-    start = by_keras(model, model.get_layer("a"), inputs)
-    expected = by_keras(model, model.get_layer("c"), inputs)
-    run = runner(model, tensor(model, "a"), tensor(model, "c"))
-    assert_allclose(run(start), expected, atol=1e-6)
-    assert_array_equal(runner(model, tensor(model, "a"), tensor(model, "a"))(start), start)
-
-
-@pytest.mark.parametrize(("start", "end"), [("wide", "c"), ("a", "logits"), ("b", "a")])
-def test_runner_refuses_a_start_that_does_not_suffice(start, end):
-    model = skipping(layers.Add)
-    start, end = tensor(model, start), tensor(model, end)
-    with pytest.raises(LookupError, match=f"{end.name} depends on more than {start.name}"):
-        runner(model, start, end)
 
 
 def test_inputs_become_float32():
