@@ -14,13 +14,13 @@ test: $(ENV)/ready  ## all tests
 	$(BIN)/ruff format --check . && $(BIN)/ruff check .
 	$(BIN)/python -m pytest
 
-results: $(ENV)/ready  ## rewrite data/results, figures and the notebooks' outputs (about four hours on 2 cores)
+results: $(ENV)/ready  ## rewrite data/results, figures and the notebooks' outputs (about six hours on 2 cores)
 	$(BIN)/python notebooks/run.py mnist fashion_mnist --publish
 	$(BIN)/python notebooks/run.py learning_rates --only 1 --publish
 	$(BIN)/python notebooks/run.py mnist_more_seeds fashion_mnist_more_seeds --only 2 --publish
 	$(BIN)/python notebooks/run.py mnist_more_seeds fashion_mnist_more_seeds --only 3 --publish
 	$(BIN)/python notebooks/run.py neuron_merging --only 3 --publish
-	$(BIN)/python notebooks/run.py frontier --only 2 --publish
+	$(BIN)/python notebooks/run.py frontier frontier_shifted --only 2 --publish
 	$(BIN)/python notebooks/readme.py
 
 lab: $(ENV)/ready

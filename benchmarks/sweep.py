@@ -99,5 +99,7 @@ scores are sorted once for all sparsities; batches are large. What is left above
 building the small networks, the masks, and products of {2000} rows that do not reach the rate
 of large square ones.
 """
-Path(__file__).with_name("README.md").write_text(text)
+readme = Path(__file__).with_name("README.md")
+_, *repair = readme.read_text().partition("\n## Repair")  # of benchmarks/repair.py
+readme.write_text(text + "".join(repair))
 print(text)

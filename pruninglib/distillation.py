@@ -11,7 +11,7 @@ def taught(student, dense, share):
     Args:
         student: a compiled model; it is trained in place, with its own optimizer and loss.
         dense: the model whose outputs are softened at temperature 4 (Hinton et al. 2015). A copy
-            of it is used, for Keras freezes it.
+            of it is used, for Keras freezes it. Both must compute logits of several classes.
         share: share in [0, 1] of these outputs in what is learned, the rest being the labels.
             With 0 it is the student itself that is returned.
     """
@@ -19,13 +19,8 @@ def taught(student, dense, share):
         raise ValueError(f"The share of distillation must be in [0, 1], got {share}.")
     if not share:
         return student
-    last = [layer for layer in student.layers if layer.name in logits_layers(student)]
-    last += [output._keras_history.operation for output in student.outputs]
-    if any(_makes_probabilities(layer) for layer in last):
-        raise ValueError(
-            f"The outputs of model {student.name!r} are probabilities; distillation needs logits. "
-            "Give its last layer no activation and its loss from_logits=True."
-        )
+    for model in (student, dense):
+        _check_logits(model)
     if not hasattr(keras, "distillation"):
         raise ValueError(
             f"Keras {keras.__version__} has no keras.distillation, which came with 3.12. Upgrade: "
@@ -49,6 +44,21 @@ def taught(student, dense, share):
     distiller.compile(student.optimizer, student.loss, **how)
     distiller.build(student.input_shape)
     return distiller
+
+
+def _check_logits(model):
+    last = [layer for layer in model.layers if layer.name in logits_layers(model)]
+    last += [output._keras_history.operation for output in model.outputs]
+    if any(_makes_probabilities(layer) for layer in last):
+        raise ValueError(
+            f"The outputs of model {model.name!r} are probabilities; distillation needs logits. "
+            "Give its last layer no activation and its loss from_logits=True."
+        )
+    if any(output.shape[-1] == 1 for output in model.outputs):
+        raise ValueError(
+            f"Model {model.name!r} has a single output; distillation compares those of several "
+            "classes. Pass distillation=0."
+        )
 
 
 def _makes_probabilities(layer):

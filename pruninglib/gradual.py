@@ -38,14 +38,16 @@ def prune_gradually(
         weights: number of weights that are left in the kernels together.
         iterations: batches of training, 40 at least.
         end: share of the iterations after which all is pruned; pruning begins after 5 % of them.
-            The defaults did best in 10 epochs of MNIST, end=0.2 and regrowth=0.5 in 100
-            (benchmarks/choose_gradual.py).
+            0.6 did better than 0.2 in 10 epochs of MNIST, 0.2, with regrowth=0.5, in 100. The
+            other defaults did best in 50 (benchmarks/choose_gradual.py).
         regrowth: share of the weights left that `Regrowth` exchanges at first; it ends after 90 %
             of the iterations. 0 for none.
-        scope: "global" ranks all layers together, "layer" prunes each alike.
+        scope: "global" ranks all layers together, "layer" prunes each alike, where rounding may
+            leave a weight more or less in each.
         frequency: iterations from one pruning to the next, at most a 40th of all.
         distillation: share of the outputs of `dense` in what is learned, as in `retrain`.
-        training: optimizer and loss, as in `compile_training`.
+        training: optimizer, loss and jit_compile, as in `compile_training`. `Regrowth` needs an
+            optimizer that keeps a mean of the gradients, such as Adam, the default.
     """
     layers = prunable_layers(network)
     size = sum(math.prod(layer.kernel.shape) for layer in layers.values())

@@ -62,7 +62,11 @@ def layer_scores(model, criterion, scope="layer", layers=None):
         )
     if isinstance(criterion, dict):
         check_names(criterion, prunable)
-        check_names(layers, criterion)
+        if missing := [name for name in layers if name not in criterion]:
+            raise ValueError(
+                f"The scores lack the layers {missing}. Leave these out: "
+                f"layers={[name for name in layers if name in criterion]}."
+            )
     scores = {}
     for name in layers:
         kernel = np.asarray(prunable[name].kernel)

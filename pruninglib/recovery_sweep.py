@@ -47,7 +47,7 @@ def recovery_sweep(
 
     Rows after `prune_sweep` add seconds; those of retrained networks also start, mask ("held"
     or "free"), iterations and distillation. Sparsity 0 is the control: the dense network,
-    treated alike.
+    treated alike; with schedule="budget" it learns only if `total` is given.
     """
     if unknown := set(starts) - {"pruned", "merged", "repaired"}:
         raise ValueError(f'starts must be among "pruned", "merged", "repaired", got {unknown}.')

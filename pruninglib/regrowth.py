@@ -23,7 +23,8 @@ class Regrowth(keras.callbacks.Callback):
             those of a `GradualPruning`, and its frequency, both act at the same iterations.
         frequency: iterations from one exchange to the next.
         scope: "layer" keeps the number of weights of each layer, "global" that of all together.
-            Beside a `GradualPruning` it must be the same as there, or more is pruned than asked.
+            Beside a `GradualPruning` it should be the same as there: with "global" here and
+            "layer" there, more is pruned than asked.
 
     The model must hold weight masks, from `prune`, or from a `GradualPruning` that stands before
     this callback; and its optimizer keep a mean of the gradients: Adam, or SGD with momentum.
@@ -119,5 +120,5 @@ def _mean_gradient(optimizer, kernel):
             return variable
     raise ValueError(
         f"The optimizer {type(optimizer).__name__} keeps no mean of the gradients. Compile the "
-        "model with Adam, or with SGD and a momentum."
+        "model with Adam, or with SGD and a momentum; prune_gradually goes without by regrowth=0."
     )

@@ -41,8 +41,9 @@ def retrain(
         distillation: share in [0, 1] of the dense model's softened outputs in what is learned,
             the rest being the labels, as in `taught`.
         callbacks: Keras callbacks, such as `GradualPruning`.
-        training: optimizer, loss and steps_per_execution, as in `compile_training`; the default
-            loss is the one that the pruned model is compiled with.
+        training: optimizer, loss, steps_per_execution and jit_compile, as in `compile_training`;
+            the default loss is the one that the pruned model is compiled with. The model is
+            compiled again, with Adam unless another name is given, and accuracy as its metric.
 
     The masks stay held. On validation images of two datasets, one seed
     (benchmarks/choose_retraining.py), the defaults are among the best on the mean over weights and

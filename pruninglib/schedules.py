@@ -93,7 +93,7 @@ class GradualPruning(keras.callbacks.Callback):
                 f"The optimizer has {done} iterations behind it, where the schedule asks for a "
                 f"sparsity of {self.sparsity(done):.3f}; the model's is {pruned:.3f}, so that "
                 f"much would go at once. Compile the model again, or pass begin={done} and end="
-                f"{done + self.end - self.begin}."
+                f"{done + self.end - self.begin}; if it has its zeros but no masks, hold(model)."
             )
 
     def on_train_batch_end(self, batch, logs=None):

@@ -42,8 +42,9 @@ def compile_training(
     optimizer="adam",
     loss="sparse_categorical_crossentropy",
     steps_per_execution=1,
+    jit_compile=True,
 ):
-    """Compile a model, with XLA, for a training of a number of iterations; return it.
+    """Compile a model for a training of a number of iterations; return it.
 
     Args:
         learning_rate: the rate at the first iteration, or a Keras schedule of rates.
@@ -53,6 +54,7 @@ def compile_training(
         loss: name of a Keras loss, applied to the logits.
         steps_per_execution: iterations that Keras runs in one go, for small networks up to twice
             as fast; it must divide the iterations. Callbacks see only the last of each.
+        jit_compile: whether to use XLA, which makes it faster; not all layers can.
     """
     if iterations % steps_per_execution:
         raise ValueError(
@@ -72,7 +74,7 @@ def compile_training(
         keras.optimizers.get(optimizer),
         ON_LOGITS[loss](from_logits=True) if loss in ON_LOGITS else loss,
         metrics=["accuracy"],
-        jit_compile=True,
+        jit_compile=jit_compile,
         steps_per_execution=steps_per_execution,
     )
     model.optimizer.build(model.trainable_variables)

@@ -141,7 +141,10 @@ def test_sparsity_outside_0_to_1_is_refused(sparsity):
         ({"sparsity": {"hidden_1": 0.5}, "scope": "global"}, "dict of sparsities.*layer scope"),
         ({"sparsity": {"hidden_1": 0.5}, "layers": ["hidden_1"]}, "A dict of sparsities names"),
         ({"criterion": {"other": np.ones(6)}}, r"Unknown layers \['other'\]"),
-        ({"criterion": {"hidden_1": np.ones(6)}}, r"Unknown layers \['hidden_2'\]"),
+        (
+            {"criterion": {"hidden_1": np.ones(6)}},
+            r"lack the layers \['hidden_2'\].*=\['hidden_1'\]",
+        ),
         ({"criterion": lambda k: k.T}, r"'hidden_1': expected shape \(4, 6\).*\(6,\).*\(6, 4\)"),
         ({"criterion": lambda k: k * np.nan}, "24 NaN among 24 values.*Check the criterion"),
         (

@@ -274,3 +274,8 @@ def test_damaged_network_is_named(store, damage):
         store.baseline()
     path.unlink()
     store.baseline()
+
+
+@pytest.mark.parametrize("settings", [{}, {"jit_compile": True}, {"jit_compile": False}])
+def test_xla_is_used_unless_it_is_declined(settings, mlp):
+    assert compile_training(mlp, 1, **settings).jit_compile == settings.get("jit_compile", True)

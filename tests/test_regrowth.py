@@ -189,6 +189,25 @@ def test_with_gradual_pruning_it_ends_at_the_asked_sparsity(tiny):
     assert record.changes()[8:, 0].sum() > 0
 
 
+def test_it_works_beside_gradual_pruning_in_mixed_precision(tiny):
+    keras.utils.set_random_seed(1)
+    parts = [dense(units, "tanh", dtype="mixed_float16") for units in (8, 6, 3)]
+    model = keras.Sequential([keras.Input((4,)), *parts])
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(0.05))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer, loss, jit_compile=False)
+    regrowth = Regrowth(0.9, 0, 16, 2)
+    seen = []
+
+    class Masks(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append(np.array(model.layers[0].kernel_constraint.mask))
+
+    fit(model, tiny, GradualPruning(magnitude, 0.75, 0, 8, 2), regrowth, Masks(), epochs=4)
+    assert measure_sparsity(model) == 0.75
+    assert (seen[8] < seen[-1]).any()
+
+
 def test_the_student_of_a_distiller_is_meant(tiny):
     student, teacher = network(), network(masks=None)
     losses = keras.distillation.LogitsDistillation(loss=keras.losses.KLDivergence())

@@ -17,6 +17,7 @@ from pruninglib import (
     make_mlp,
     measure_sparsity,
     prune,
+    prune_gradually,
     repair,
     retrain,
     train,
@@ -156,9 +157,19 @@ def test_masks_are_held_in_distillation(taught, trained):
 def test_distillation_of_probabilities_is_refused(make, tiny):
     model = keras.Sequential([keras.Input((4,)), *make()])
     pruned = prune(model, {"out": np.ones(3)})
-    with pytest.raises(
-        ValueError, match=r"outputs of model .* are probabilities.*from_logits=True"
-    ):
+    refused = pytest.raises(ValueError, match=r"model .* are probabilities.*from_logits=True")
+    with refused:
+        retrained(pruned, model, tiny, distillation=0.5, schedule="linear")
+    student = keras.Sequential([keras.Input((4,)), dense(3, None)])
+    with refused:
+        prune_gradually(student, model, tiny.x_train, tiny.y_train, 5, 40, jit_compile=False)
+
+
+def test_distillation_of_a_single_output_is_refused(tiny):
+    model = keras.Sequential([keras.Input((4,)), dense(1, None, name="out")])
+    model.compile("sgd", "mse")
+    pruned = prune(model, {"out": np.ones((4, 1))})
+    with pytest.raises(ValueError, match=r"has a single output.*distillation=0"):
         retrained(pruned, model, tiny, distillation=0.5, schedule="linear")
 
 
