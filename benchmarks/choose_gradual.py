@@ -3,7 +3,7 @@
     python benchmarks/choose_gradual.py [SHARE ...]
 
 For each share of the weights to keep (default 0.0115, which is 3,061 of 266,200): one network for
-each setting, which differs from the first in one to three things. Adds to data/results/choose_gradual.csv
+each setting, which differs from the first in one to four things. Adds to data/results/choose_gradual.csv
 what is not there yet: the error on the validation images, and for comparison on 10,000 of the
 training images, after the last iteration.
 """
@@ -59,7 +59,7 @@ CHANGES = [
     {"end": 0.2, "epochs": 100},
     *(
         BEST | change | {"seed": seed}
-        for change in ({}, {"distillation": 0.9}, {"regrowth": 0.8}, {"end": 0.6})
+        for change in ({}, {"distillation": 0.9}, {"regrowth": 0.8}, {"end": 0.6}, {"shift": 1})
         for seed in (0, 1, 2)
     ),
     {"end": 0.2, "epochs": 200, "regrowth": 0.5},
