@@ -130,7 +130,7 @@ def neuron_merging():
     lines = []
     for sparsity, rows in table.groupby("sparsity"):
         of_way = rows.set_index(["method", "stage"])["accuracy"].sort_index()
-        cells = [percent(of_way[way]) for way in ways.values()]
+        cells = [percent(of_way[way], 2) for way in ways.values()]
         theirs_here = f"{100 * published[round(1 - sparsity, 2)]:.2f} %"
         lines.append([f"{sparsity:.0%}", *cells, theirs_here])
     heads = ["sparsity", *ways, "neuron merging, published"]
