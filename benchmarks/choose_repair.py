@@ -18,7 +18,7 @@ from pruninglib.retraining import without_removed_units
 
 EPOCHS, BATCH = 10, 128
 REPAIRS = [(ridge, 3) for ridge in (1e-3, 1e-2, 1e-1, 1.0)]
-MORE = {"weight": [(1e-2, n) for n in (0, 10, 30)], "unit": [(1e-3, n) for n in (0, 10, 30)]}
+MORE = {"weight": [(1e-2, n) for n in (0, 10)], "unit": [(1e-3, n) for n in (0, 10)]}
 LEVELS = {"weight": (500, 0.016, (0.9, 0.97, 0.99)), "unit": (1000, 0.004, (0.8, 0.9, 0.95))}
 
 

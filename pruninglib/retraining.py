@@ -47,9 +47,9 @@ def retrain(
 
     The masks stay held. On validation images of two datasets, one seed
     (benchmarks/choose_retraining.py), the defaults are among the best on the mean over weights and
-    units, pruned and repaired, at three sparsities each; no rate was best everywhere. Repaired
-    units wanted less, 0.002 to 0.004, weights at 99 % more, 0.016. A distillation of 0.5 helped
-    repaired networks a little.
+    units, pruned and repaired, at three sparsities or four; no rate was best everywhere. Repaired
+    units, tried on MNIST alone, wanted less, 0.004, weights at 99 % more, 0.016. A distillation of
+    0.5 helped repaired networks a little.
     """
     share = budget(dense, pruned, iterations, total) if schedule == "budget" else 1
     rate = rates(schedule, learning_rate * share, iterations, total)
