@@ -87,7 +87,8 @@ def frontier():
         "iteration; published: of others, as far as they are for this network. Without biases, all "
         "layers pruned, the logits layer too; with all weights left it is the control, trained "
         "alike. Shifted too: training images, for the network and for the dense one that it learns "
-        f"from, are also moved by a pixel each way.\n\n{tried()}"
+        "from, are also moved by a pixel each way; those published were, to our knowledge, trained "
+        f"on the images as they are.\n\n{tried()}"
     )
 
 
