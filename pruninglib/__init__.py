@@ -7,6 +7,7 @@ from pruninglib.models import baseline, baselines, make_mlp
 from pruninglib.training import compile_training, fit_iterations, train
 from pruninglib.criteria import (
     magnitude,
+    n_m_mask,
     random_scores,
     random_unit_scores,
     top_k_mask,
@@ -20,7 +21,7 @@ from pruninglib.regrowth import Regrowth
 from pruninglib.saliency import activation_aware, greedy_units, taylor
 from pruninglib.repair import repair
 from pruninglib.merging import merge_units
-from pruninglib.shrink import CannotShrink, shrink
+from pruninglib.shrink import CannotShrink, plan_shrink, shrink
 from pruninglib.execution import compiled, count_macs, count_parameters, eager, file_bytes
 from pruninglib.rates import budget
 from pruninglib.retraining import retrain

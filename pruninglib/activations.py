@@ -7,7 +7,8 @@ a Dense layer, or the patches that a convolution looks at, with a 1 for the bias
 import keras
 import numpy as np
 
-from pruninglib.graph import nodes, prunable_layers
+from pruninglib.graph import check_graph, nodes
+from pruninglib.prunable import prunable_layers
 from pruninglib.running import CHUNK, runner
 
 IN_MEMORY = 2**28  # numbers that are kept, 1 GB in float32; more are computed again when needed
@@ -16,18 +17,20 @@ IN_MEMORY = 2**28  # numbers that are kept, 1 GB in float32; more are computed a
 def layer_rows(model, inputs):
     """Yield (layer, function that returns an iterator over its rows, in chunks), in order.
 
-    These are the Dense and ungrouped Conv2D layers that the model calls once. A layer's rows
+    These are the Dense and ungrouped Conv2D layers that the model itself calls once. A layer's rows
     are computed with the weights that the layers before it have by then.
 
     Args:
         inputs: array of examples; ValueError if it does not fit the model or holds NaN.
     """
     layers = prunable_layers(model).values()
+    check_graph(model)
     inputs, calls = check_inputs(model, inputs), nodes(model)
     source = (model.inputs[0], inputs)
     for layer in layers:
         kinds = (keras.layers.Dense, keras.layers.Conv2D)
-        if isinstance(layer, kinds) and getattr(layer, "groups", 1) == len(calls[layer]) == 1:
+        times = len(calls.get(layer, ()))  # none inside a nested model
+        if isinstance(layer, kinds) and getattr(layer, "groups", 1) == times == 1:
             (node,) = calls[layer]
             tensor = node.input_tensors[0]
             source = _advance(model, source, tensor, inputs)

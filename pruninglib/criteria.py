@@ -80,6 +80,28 @@ def top_k_masks(scores, sparsities):
         yield _mask_at(scores, threshold, dropped)
 
 
+def n_m_mask(scores, n, m):
+    """Keep the n highest scores of every m successive inputs of each unit (Mishra et al. 2021).
+
+    Args:
+        scores: array (..., inputs, units); the number of inputs must be a multiple of m.
+
+    >>> n_m_mask(np.array([[3.0], [1.0], [1.0], [2.0]]), 2, 4).T
+    array([[1, 0, 0, 1]], dtype=uint8)
+    """
+    scores = check_scores(scores)
+    if not (0 < n <= m and scores.ndim > 1 and scores.shape[-2] % m == 0):
+        raise ValueError(
+            f"{n}:{m} needs 0 < {n} <= {m} and a number of inputs that {m} divides; got scores of "
+            f"shape {scores.shape}."
+        )
+    blocks = scores.reshape(*scores.shape[:-2], -1, m, scores.shape[-1])
+    highest = np.argsort(blocks, axis=-2, kind="stable")[..., m - n :, :]
+    mask = np.zeros(blocks.shape, np.uint8)
+    np.put_along_axis(mask, highest, 1, axis=-2)
+    return mask.reshape(scores.shape)
+
+
 def _mask_at(scores, threshold, dropped):
     mask = scores > threshold
     if tied := scores.size - dropped - np.count_nonzero(mask):

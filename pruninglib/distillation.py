@@ -2,7 +2,8 @@
 
 import keras
 
-from pruninglib.graph import logits_layers, rebuild
+from pruninglib.prunable import logits_layers, prunable_layers
+from pruninglib.rebuilding import fresh_copy
 
 
 def taught(student, dense, share):
@@ -31,8 +32,7 @@ def taught(student, dense, share):
             f"Model {student.name!r} has losses of its own, such as those of a kernel_regularizer, "
             "which Keras' distiller leaves out. Pass distillation=0, or a model without them."
         )
-    teacher = rebuild(dense, lambda layer, config: config)
-    teacher.set_weights(dense.get_weights())
+    teacher = fresh_copy(dense)
     distiller = keras.distillation.Distiller(
         teacher,
         student,
@@ -47,7 +47,8 @@ def taught(student, dense, share):
 
 
 def _check_logits(model):
-    last = [layer for layer in model.layers if layer.name in logits_layers(model)]
+    layers = prunable_layers(model)
+    last = [layers[name] for name in logits_layers(model)]
     last += [output._keras_history.operation for output in model.outputs]
     if any(_makes_probabilities(layer) for layer in last):
         raise ValueError(

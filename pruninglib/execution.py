@@ -1,13 +1,15 @@
 """Ways to run a network, and what it costs: multiplications and bytes."""
 
 import gzip
+import math
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from pruninglib.graph import PRUNABLE, check_graph, nodes
+from pruninglib.graph import check_graph, is_graph, nodes
+from pruninglib.kernels import PRUNABLE, SEPARABLE, TRANSPOSED, kernel_of
 
 
 def eager(model):
@@ -36,14 +38,28 @@ def count_macs(model, nonzero=False):
     check_graph(model)
     macs = 0
     for layer, calls in nodes(model).items():
-        if isinstance(layer, PRUNABLE):
-            kernel = np.asarray(layer.kernel)
-            channels_first = getattr(layer, "data_format", None) == "channels_first"
-            for node in calls:
-                shape = node.output_tensors[0].shape
-                positions = np.prod(shape[2:] if channels_first else shape[1:-1], dtype=int)
-                macs += int(positions * (np.count_nonzero(kernel) if nonzero else kernel.size))
+        if is_graph(layer):
+            macs += len(calls) * count_macs(layer, nonzero)
+        elif isinstance(layer, PRUNABLE):
+            kernels = [kernel_of(layer)]
+            if isinstance(layer, SEPARABLE):
+                kernels.append(layer.depthwise_kernel)
+            weights = sum(_weights(kernel, nonzero) for kernel in kernels)
+            macs += weights * sum(_positions(layer, node) for node in calls)
     return macs
+
+
+def _weights(kernel, nonzero):
+    values = np.asarray(kernel)
+    return int(np.count_nonzero(values) if nonzero else values.size)
+
+
+def _positions(layer, node):
+    """Return at how many positions a layer applies its kernel to one input."""
+    tensors = node.input_tensors if isinstance(layer, TRANSPOSED) else node.output_tensors
+    channels_first = getattr(layer, "data_format", None) == "channels_first"
+    shape = tensors[0].shape
+    return math.prod(shape[2:] if channels_first else shape[1:-1])
 
 
 def count_parameters(model, nonzero=False):

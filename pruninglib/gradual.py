@@ -3,7 +3,8 @@
 import math
 
 from pruninglib.criteria import magnitude
-from pruninglib.graph import prunable_layers
+from pruninglib.kernels import kernel_of
+from pruninglib.prunable import prunable_layers
 from pruninglib.regrowth import Regrowth
 from pruninglib.retraining import retrain
 from pruninglib.schedules import GradualPruning
@@ -50,7 +51,7 @@ def prune_gradually(
             optimizer that keeps a mean of the gradients, such as Adam, the default.
     """
     layers = prunable_layers(network)
-    size = sum(math.prod(layer.kernel.shape) for layer in layers.values())
+    size = sum(math.prod(kernel_of(layer).shape) for layer in layers.values())
     if not 0 < weights <= size:
         raise ValueError(f"weights must be from 1 to the {size:,} of the network, got {weights}.")
     if iterations < 40:
@@ -61,7 +62,9 @@ def prune_gradually(
         "scope": scope,
     }
     last = int(end * iterations)
-    callbacks = [GradualPruning(magnitude, 1 - weights / size, end=last, layers=layers, **when)]
+    callbacks = [
+        GradualPruning(magnitude, 1 - weights / size, end=last, include=list(layers), **when)
+    ]
     if regrowth:
         callbacks.append(Regrowth(regrowth, end=iterations * 9 // 10, **when))
     return retrain(

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 
 from pruninglib.criteria import unit_norm
-from pruninglib.graph import logits_layers, prunable_layers
+from pruninglib.kernels import kernel_values
+from pruninglib.prunable import logits_layers, prunable_layers
 
 
 def dead_units(model, inputs):
@@ -30,7 +31,7 @@ def kernel_statistics(model, **labels):
     """
     for name, layer in prunable_layers(model).items():
         if name not in logits_layers(model):
-            kernel = np.asarray(layer.kernel, np.float64)
+            kernel = kernel_values(layer).astype(np.float64)
             centred = kernel - kernel.mean()
             sizes, norms = np.abs(kernel), unit_norm(kernel)
             yield {

@@ -6,9 +6,10 @@ import keras
 import numpy as np
 
 from pruninglib.activations import matrix
-from pruninglib.chain import CannotShrink, dense_chain
-from pruninglib.graph import check_same_kernels, rebuild
-from pruninglib.hold import HoldMask
+from pruninglib.chain import dense_chain
+from pruninglib.hold import held_masks
+from pruninglib.prunable import check_same_kernels
+from pruninglib.rebuilding import fresh_copy
 
 
 def merge_units(pruned, dense, threshold=0.45):
@@ -26,10 +27,9 @@ def merge_units(pruned, dense, threshold=0.45):
     check_same_kernels(dense, pruned)
     try:
         layers = [x for x in dense_chain(pruned) if isinstance(x, keras.layers.Dense)]
-    except CannotShrink as error:
+    except ValueError as error:
         raise ValueError(f"merge_units works on chains of Dense layers only. {error}") from error
-    merged = rebuild(pruned, lambda layer, config: config)
-    merged.set_weights(pruned.get_weights())
+    merged = fresh_copy(pruned)
     for layer, after in pairwise(layers):
         incoming = matrix(dense.get_layer(layer.name)).astype(np.float64)
         mask = _mask(layer)
@@ -41,8 +41,8 @@ def merge_units(pruned, dense, threshold=0.45):
 
 
 def _mask(layer):
-    held = layer.kernel_constraint
-    return np.asarray(held.mask) if isinstance(held, HoldMask) else np.ones(layer.units, bool)
+    held = held_masks(layer).get("kernel")
+    return np.asarray(held.mask) if held else np.ones(layer.units, bool)
 
 
 def _shares(incoming, kept, threshold):

@@ -3,34 +3,33 @@
 import keras
 import numpy as np
 
-from pruninglib.graph import check_graph, check_names, logits_layers, prunable_layers, rebuild
-from pruninglib.hold import HELD, HoldMask, hold_mask, masked_weights
-from pruninglib.masks import check_masks
+from pruninglib.hold import held_masks, masked_weights, put_mask, set_constraint
+from pruninglib.kernels import constrained, kernel_of
+from pruninglib.prunable import check_names, default_layers, prunable_layers
+from pruninglib.rebuilding import fresh_copy
 from pruninglib.rewinding import whole
+from pruninglib.scores import check_masks
 
 
 def prune(model, masks):
     """Return a fresh compiled copy of `model` with the masked weights at zero, held there.
 
     Args:
-        model: a built Sequential or Functional model; it is left untouched.
+        model: a built model; it is left untouched.
         masks: {layer name: 0/1 array}. A unit mask removes a unit's incoming weights and bias.
 
     The zeros stay through `fit` with any optimizer, and after `save` and `load_model` in a
     program that imports pruninglib. Masks that the model holds already stay in force: pruning
-    again only removes more. Weights assigned by hand are masked at the next update.
+    again only removes more. Weights assigned by hand are masked at the next update. A subclassed
+    model makes its layers itself, so that after loading it has its zeros but no masks: `hold` it.
     """
-    masks = check_masks(masks, prunable_layers(model))
-
-    def put_mask(layer, config):
-        if layer.name in masks:
-            mask = masks[layer.name]
-            for _, constraint in masked_weights(layer, mask):
-                config[constraint] = hold_mask(getattr(layer, constraint), mask)
-        return config
-
-    pruned = rebuild(model, put_mask)
-    pruned.set_weights(model.get_weights())
+    layers = prunable_layers(model)
+    masks = check_masks(masks, layers)
+    pruned = fresh_copy(model)
+    # by position: a subclassed model may give its copy's layers other names
+    for name, twin in zip(layers, prunable_layers(pruned).values(), strict=True):
+        if name in masks:
+            put_mask(twin, masks[name])
     zero_masked(pruned)
     return pruned
 
@@ -44,13 +43,13 @@ def set_masks(pruned, masks):
     """
     prunable = prunable_layers(pruned)
     for name, mask in check_masks(masks, prunable).items():
-        constraint = prunable[name].kernel_constraint
-        if not isinstance(constraint, HoldMask) or constraint.mask.shape != mask.shape:
-            raise ValueError(
-                f"Layer {name!r} holds no mask of shape {mask.shape}. Use prune(model, masks)."
-            )
-        for weight, _ in masked_weights(prunable[name], mask):
-            weight.constraint.mask.assign(mask.astype(bool))
+        held = held_masks(prunable[name])
+        for weight, _, part in masked_weights(prunable[name], mask):
+            if weight not in held or held[weight].mask.shape != part.shape:
+                raise ValueError(
+                    f"Layer {name!r} holds no mask of shape {mask.shape}. Use prune(model, masks)."
+                )
+            held[weight].mask.assign(part.astype(bool))
     zero_masked(pruned)
 
 
@@ -59,8 +58,8 @@ def hold(model):
 
     For sparse models that came without masks, from a file or another tool.
     """
-    kernels = {name: np.asarray(layer.kernel) for name, layer in prunable_layers(model).items()}
-    return prune(model, {name: kernel != 0 for name, kernel in kernels.items()})
+    layers = prunable_layers(model)
+    return prune(model, {n: np.asarray(kernel_of(layer)) != 0 for n, layer in layers.items()})
 
 
 def strip(pruned):
@@ -68,16 +67,12 @@ def strip(pruned):
 
     Compiled like the pruned model; a rewound schedule of rates is the whole schedule there.
     """
-    check_graph(pruned)
-
-    def drop_mask(layer, config):
-        for _, constraint in HELD:
-            if isinstance(getattr(layer, constraint, None), HoldMask):
-                config[constraint] = getattr(layer, constraint).then
-        return config
-
-    plain = rebuild(pruned, drop_mask)
-    plain.set_weights(pruned.get_weights())
+    plain = fresh_copy(pruned)
+    for layer in prunable_layers(plain).values():
+        held = held_masks(layer)
+        for name, constraint in constrained(layer):
+            if name in held:
+                set_constraint(layer, name, constraint, held[name].then)
     if plain.compiled:
         optimizer = getattr(plain.optimizer, "inner_optimizer", plain.optimizer)
         rate = optimizer.get_config()["learning_rate"]
@@ -87,23 +82,24 @@ def strip(pruned):
 
 
 def measure_sparsity(model, layers=None):
-    """Return the share of zeros among the kernels of `layers` (default: all but the logits')."""
+    """Return the share of zeros among the kernels of `layers` (default: those pruned by default).
+
+    Args:
+        layers: names; a model of logits only has these as its default.
+    """
     prunable = prunable_layers(model)
     if layers is None:
-        logits = logits_layers(model)
-        layers = [name for name in prunable if name not in logits] or list(prunable)
+        layers = default_layers(model) or list(prunable)
     check_names(layers, prunable)
     if not layers:
         raise ValueError(f"No layers to measure; name some of {list(prunable)}.")
-    kernels = [np.asarray(prunable[name].kernel) for name in layers]
+    kernels = [np.asarray(kernel_of(prunable[name])) for name in layers]
     return 1 - sum(map(np.count_nonzero, kernels)) / sum(kernel.size for kernel in kernels)
 
 
 def zero_masked(model):
     """Set to zero, in place, the weights that the model's masks remove."""
     for layer in prunable_layers(model).values():
-        for name, constraint in HELD:
-            held = getattr(layer, constraint, None)
-            if isinstance(held, HoldMask):
-                weight = getattr(layer, name)
-                weight.assign(np.where(held.mask, weight, 0))
+        for name, held in held_masks(layer).items():
+            weight = getattr(layer, name)
+            weight.assign(np.where(held.mask, weight, 0))

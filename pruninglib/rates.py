@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 
-from pruninglib.graph import check_same_kernels, prunable_layers
+from pruninglib.kernels import kernel_of
+from pruninglib.prunable import check_same_kernels, prunable_layers
 from pruninglib.pruning import measure_sparsity
 from pruninglib.rewinding import EndOf
 
@@ -43,8 +44,8 @@ def budget(dense, pruned, iterations, total=None):
     if total is not None:
         check_total(total)
     check_same_kernels(dense, pruned)
-    kernels = {name: np.asarray(layer.kernel) for name, layer in prunable_layers(dense).items()}
-    found = {name: np.asarray(layer.kernel) for name, layer in prunable_layers(pruned).items()}
+    kernels = {name: np.asarray(kernel_of(layer)) for name, layer in prunable_layers(dense).items()}
+    found = {name: np.asarray(kernel_of(layer)) for name, layer in prunable_layers(pruned).items()}
     removed = {name: np.where(found[name] == 0, kernel, 0) for name, kernel in kernels.items()}
     moved, norm = (np.sqrt(sum(np.sum(w**2) for w in k.values())) for k in (removed, kernels))
     losers = [name for name, weights in removed.items() if weights.any()]

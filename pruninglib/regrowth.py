@@ -3,9 +3,11 @@
 import keras
 import numpy as np
 
-from pruninglib.graph import check_optimizer, prunable_layers
-from pruninglib.hold import HoldMask
+from pruninglib.hold import held_masks
+from pruninglib.kernels import kernel_of
+from pruninglib.prunable import prunable_layers
 from pruninglib.pruning import zero_masked
+from pruninglib.rebuilding import check_optimizer
 
 
 class Regrowth(keras.callbacks.Callback):
@@ -47,7 +49,7 @@ class Regrowth(keras.callbacks.Callback):
         check_optimizer(self.model)
         self.network = getattr(self.model, "student", self.model)
         layers = prunable_layers(self.network).values()
-        self._kernels = [layer.kernel for layer in layers if _holds_weights(layer)]
+        self._kernels = [kernel_of(layer) for layer in layers if _holds_weights(layer)]
         if not self._kernels:
             raise ValueError(
                 f"Model {self.network.name!r} holds no weight masks. Prune it first, or name "
@@ -108,8 +110,8 @@ def exchange(mask, weights, gradients, share):
 
 
 def _holds_weights(layer):
-    constraint = layer.kernel_constraint
-    return isinstance(constraint, HoldMask) and constraint.mask.ndim > 1
+    kernel = kernel_of(layer)
+    return any(held.mask.shape == kernel.shape for held in held_masks(layer).values())
 
 
 def _mean_gradient(optimizer, kernel):

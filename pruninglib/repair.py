@@ -17,9 +17,11 @@ from pruninglib.activations import (
     layer_rows,
     matrix,
 )
-from pruninglib.graph import check_same_kernels, prunable_layers, rebuild
-from pruninglib.hold import HELD, HoldMask
+from pruninglib.hold import HoldMask, held_masks
+from pruninglib.kernels import constrained
 from pruninglib.least_squares import fit
+from pruninglib.prunable import check_same_kernels, prunable_layers
+from pruninglib.rebuilding import fresh_copy
 from pruninglib.running import distances
 
 
@@ -52,8 +54,7 @@ def repair(pruned, dense, inputs, ridge=1e-2, passes=3):
     """
     _check(pruned, dense, ridge)
     inputs = check_inputs(pruned, inputs)
-    repaired = rebuild(pruned, lambda layer, config: config)
-    repaired.set_weights(pruned.get_weights())
+    repaired = fresh_copy(pruned)
     both = zip(layer_rows(repaired, inputs), layer_rows(dense, inputs), strict=True)
     for (layer, chunks), (target, target_chunks) in both:
         passes_here = passes if layer.activation is keras.activations.relu else 0
@@ -85,7 +86,7 @@ def _check(pruned, dense, ridge):
         raise ValueError(f"ridge must be above 0, got {ridge}. The default is 1e-2.")
     check_same_kernels(dense, pruned)
     layers = prunable_layers(pruned).values()
-    if not any(isinstance(layer.kernel_constraint, HoldMask) for layer in layers):
+    if not any(map(held_masks, layers)):
         raise ValueError(
             f"Model {pruned.name!r} holds no mask. Use prune(model, masks), or hold(model) if it "
             "has its zeros already."
@@ -128,7 +129,7 @@ def _mask(weight, constraint):
 
 
 def _apply_constraints(layer):
-    for name, constraint_name in HELD:
+    for name, constraint_name in constrained(layer):
         constraint = getattr(layer, constraint_name)
         if constraint is not None and getattr(layer, name) is not None:
             getattr(layer, name).assign(constraint(getattr(layer, name)))

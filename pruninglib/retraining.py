@@ -93,8 +93,8 @@ def retrainer(
 
     def run(pruned, masks, held):
         network = without_removed_units(pruned, masks) if held else pruned
-        has_bias = any(getattr(layer, "use_bias", False) for layer in network.layers)
-        if network is not pruned and not has_bias:
+        kernels_only = all(weight.name == "kernel" for weight in network.weights)
+        if network is not pruned and kernels_only:
             compile_training(network, iterations, rate, **training)
             learner = taught(network, model, distillation)
         else:
@@ -119,10 +119,11 @@ def own_loss(model):
 
 
 def without_removed_units(pruned, masks):
-    """Return the smaller network if the masks remove units and it can shrink, else `pruned`."""
+    """Return the smaller network if the masks remove units and it gets smaller, else `pruned`."""
     if all(mask.ndim > 1 or mask.all() for mask in masks.values()):
         return pruned
     try:
-        return shrink(pruned)
+        smaller = shrink(pruned)
     except CannotShrink:
         return pruned
+    return smaller if smaller.count_params() < pruned.count_params() else pruned

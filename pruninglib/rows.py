@@ -2,10 +2,12 @@
 
 import numpy as np
 
-from pruninglib.graph import logits_layers, prunable_layers
-from pruninglib.hold import HoldMask
-from pruninglib.masks import layer_scores, mask_levels
+from pruninglib.hold import held_masks
+from pruninglib.kernels import kernel_of, number_of_units
+from pruninglib.masks import mask_levels
+from pruninglib.prunable import default_layers, prunable_layers
 from pruninglib.pruning import measure_sparsity
+from pruninglib.scores import layer_scores
 
 
 def levels(model, criterion, sparsities, scope):
@@ -15,7 +17,7 @@ def levels(model, criterion, sparsities, scope):
     go of those.
     """
     for name, layer in prunable_layers(model).items():
-        if isinstance(layer.kernel_constraint, HoldMask):
+        if held_masks(layer):
             raise ValueError(
                 f"Layer {name!r} holds a mask already; a sweep starts from a model without masks. "
                 "Pass strip(model)."
@@ -38,12 +40,9 @@ def asked(dataset, method, scope, stage, sparsity):
 def sparsity_within(model, network):
     """Return the sparsity of a network that may have fewer units than the dense model."""
     dense, found = prunable_layers(model), prunable_layers(network)
-    names = [name for name in dense if name not in logits_layers(model)]
-    if all(found[name].kernel.shape == dense[name].kernel.shape for name in names):
+    names = default_layers(model)
+    if all(kernel_of(found[name]).shape == kernel_of(dense[name]).shape for name in names):
         return measure_sparsity(network)
-    shapes = [dense[name].kernel.shape for name in names]
-    kept = [
-        np.prod(shape[:-1]) * found[name].kernel.shape[-1]
-        for name, shape in zip(names, shapes, strict=True)
-    ]
-    return float(1 - sum(kept) / sum(np.prod(shape) for shape in shapes))
+    sizes = np.array([np.prod(kernel_of(dense[name]).shape) for name in names])
+    left = [number_of_units(found[name]) / number_of_units(dense[name]) for name in names]
+    return float(1 - sizes @ left / sizes.sum())

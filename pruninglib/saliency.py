@@ -8,8 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from pruninglib.activations import layer_rows
-from pruninglib.chain import CannotShrink, dense_chain
-from pruninglib.graph import prunable_layers
+from pruninglib.chain import dense_chain
+from pruninglib.kernels import axes_within_units, kernel_of
+from pruninglib.prunable import prunable_layers
 from pruninglib.selection import forward_selection
 from pruninglib.training import targets
 
@@ -46,7 +47,7 @@ def greedy_units(model, inputs):
     prunable_layers(model)
     try:
         dense_chain(model)
-    except CannotShrink as error:
+    except ValueError as error:
         raise ValueError(f"greedy_units chooses in chains of Dense layers only. {error}") from error
     scores, before = {}, None
     for layer, chunks in layer_rows(model, inputs):
@@ -77,9 +78,11 @@ def taylor(model, inputs, labels, units=False, batch_size=128):
         model: a compiled model; its loss is L.
         inputs, labels: examples with integer labels.
     """
-    kernels = {name: layer.kernel for name, layer in prunable_layers(model).items()}
+    layers = prunable_layers(model)
+    kernels = {name: kernel_of(layer) for name, layer in layers.items()}
     if model.loss is None:
         raise ValueError("The model has no loss. Compile it: model.compile(loss=...).")
+    summed = [axes_within_units(layer) for layer in layers.values()]
     loss, labels = keras.losses.get(model.loss), targets(labels, model.loss, model.output_shape[-1])
 
     @tf.function
@@ -88,12 +91,15 @@ def taylor(model, inputs, labels, units=False, batch_size=128):
             value = tf.reduce_mean(loss(y, model(x, training=False)))
         variables = [kernel.value for kernel in kernels.values()]
         found = [w * g for w, g in zip(variables, tape.gradient(value, variables), strict=True)]
-        return [tf.reduce_sum(p, range(p.ndim - 1)) if units else p for p in found]
+        return [
+            tf.reduce_sum(p, axes) if units else p for p, axes in zip(found, summed, strict=True)
+        ]
 
     batches = tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(batch_size)
     sums = [0.0] * len(kernels)
     for x, y in batches:
         sums = [total + product**2 for total, product in zip(sums, products(x, y), strict=True)]
     return {
-        name: np.asarray(total) / len(batches) for name, total in zip(kernels, sums, strict=True)
+        name: np.asarray(total).reshape(-1 if units else kernels[name].shape) / len(batches)
+        for name, total in zip(kernels, sums, strict=True)
     }

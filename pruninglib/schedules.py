@@ -4,10 +4,13 @@ import keras
 import numpy as np
 
 from pruninglib.criteria import check_sparsity
-from pruninglib.graph import check_optimizer, prunable_layers
-from pruninglib.hold import hold_mask, masked_weights
-from pruninglib.masks import layer_scores, mask_levels
+from pruninglib.hold import held_masks, masked_weights, put_mask
+from pruninglib.kernels import axes_within_units, constrained, kernel_of
+from pruninglib.masks import mask_levels
+from pruninglib.prunable import prunable_layers
 from pruninglib.pruning import measure_sparsity, zero_masked
+from pruninglib.rebuilding import check_optimizer
+from pruninglib.scores import layer_scores
 
 
 class GradualPruning(keras.callbacks.Callback):
@@ -28,7 +31,8 @@ class GradualPruning(keras.callbacks.Callback):
             model that was trained before has some behind it; compile it again to count anew.
         frequency: iterations from one pruning to the next.
         scope: "layer" or "global".
-        layers: names of the layers to prune; default all but those that make the logits.
+        include, exclude: names or types of the layers to prune, and of those to leave alone, as
+            in `make_masks`.
 
     The model keeps the masks, like one from `prune`; of a `keras.distillation.Distiller` the
     student is pruned. If training ends before `end`, RuntimeError is raised; the model can be
@@ -46,8 +50,9 @@ class GradualPruning(keras.callbacks.Callback):
         end,
         frequency=100,
         scope="layer",
-        layers=None,
+        include=None,
         power=3,
+        exclude=(),
     ):
         super().__init__()
         check_sparsity(final_sparsity)
@@ -58,7 +63,7 @@ class GradualPruning(keras.callbacks.Callback):
             )
         self.criterion, self.final_sparsity = criterion, final_sparsity
         self.begin, self.end, self.frequency = begin, end, frequency
-        self.scope, self.layers, self.power = scope, layers, power
+        self.scope, self.include, self.exclude, self.power = scope, include, exclude, power
 
     def sparsity(self, iteration):
         """Return the sparsity that the schedule asks for at an iteration."""
@@ -75,8 +80,9 @@ class GradualPruning(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         check_optimizer(self.model)
-        scores = layer_scores(self.network, self.criterion, self.scope, self.layers)
-        _hold_everything(self.network, {name: found.shape for name, found in scores.items()})
+        scores, layers = self._scores(), prunable_layers(self.network)
+        for name, found in scores.items():
+            put_mask(layers[name], np.ones(found.shape, bool))
         self._check_begin(scores)
         # a function traced before would not see the masks
         self.model.make_train_function(force=True)
@@ -84,7 +90,7 @@ class GradualPruning(keras.callbacks.Callback):
 
     def _check_begin(self, scores):
         layers = prunable_layers(self.network)
-        held = [_as_scores(layers[n].kernel_constraint.mask, s.shape) for n, s in scores.items()]
+        held = [_held(layers[name], found.shape) for name, found in scores.items()]
         pruned = 1 - sum(map(np.count_nonzero, held)) / sum(mask.size for mask in held)
         done = int(self.model.optimizer.iterations)
         rounded = 0.5 * len(held) / sum(mask.size for mask in held)  # whole units, in each layer
@@ -96,6 +102,10 @@ class GradualPruning(keras.callbacks.Callback):
                 f"{done + self.end - self.begin}; if it has its zeros but no masks, hold(model)."
             )
 
+    def _scores(self):
+        arguments = self.criterion, self.scope, self.include, self.exclude
+        return layer_scores(self.network, *arguments)
+
     def on_train_batch_end(self, batch, logs=None):
         sparsity = self.sparsity(int(self.model.optimizer.iterations))
         if sparsity > self._last:
@@ -104,14 +114,14 @@ class GradualPruning(keras.callbacks.Callback):
 
     def _prune(self, sparsity):
         layers = prunable_layers(self.network)
-        scores = layer_scores(self.network, self.criterion, self.scope, self.layers)
+        scores = self._scores()
         for name, found in scores.items():
-            held = _as_scores(layers[name].kernel_constraint.mask, found.shape)
-            scores[name] = np.where(held, found, -np.inf)
+            scores[name] = np.where(_held(layers[name], found.shape), found, -np.inf)
         for name, mask in next(mask_levels(scores, [sparsity], self.scope)).items():
-            for weight, _ in masked_weights(layers[name], mask):
-                held = weight.constraint.mask
-                held.assign(np.asarray(held) & (mask == 1))
+            held = held_masks(layers[name])
+            for weight, _, part in masked_weights(layers[name], mask):
+                before = held[weight].mask
+                before.assign(np.asarray(before) & (part == 1))
         zero_masked(self.network)
 
     def on_train_end(self, logs=None):
@@ -120,25 +130,14 @@ class GradualPruning(keras.callbacks.Callback):
         if iteration < self.end:
             raise RuntimeError(
                 f"Training ended at iteration {iteration}, before end={self.end}: the sparsity is "
-                f"{measure_sparsity(self.network, self.layers):.3f} instead of "
+                f"{measure_sparsity(self.network, list(self._scores())):.3f} instead of "
                 f"{self.final_sparsity}. Call fit again with this callback to go on, or pass an "
                 "earlier end."
             )
 
 
-def _hold_everything(model, shapes):
-    """Put masks that remove nothing more on the layers whose scores have these shapes."""
-    layers = prunable_layers(model)
-    for name, shape in shapes.items():
-        mask = np.ones(shape, bool)
-        for weight, constraint in masked_weights(layers[name], mask):
-            weight.constraint = hold_mask(weight.constraint, mask)
-            setattr(layers[name], constraint, weight.constraint)
-
-
-def _as_scores(mask, shape):
-    """Return which scores of this shape belong to what a kernel's mask has not removed."""
-    mask = np.asarray(mask)
-    if mask.ndim > len(shape):
-        return mask.any(axis=tuple(range(mask.ndim - 1)))
-    return np.broadcast_to(mask, shape)
+def _held(layer, shape):
+    """Return which scores of this shape belong to what a layer's mask has not removed."""
+    (kernel, _), _ = constrained(layer)
+    mask = np.broadcast_to(held_masks(layer)[kernel].mask, kernel_of(layer).shape)
+    return mask.any(axis=tuple(axes_within_units(layer))).ravel() if len(shape) == 1 else mask

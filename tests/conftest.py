@@ -68,7 +68,6 @@ def with_moving_average():
 # What no function of the library accepts: (how to make the model, error, part of its message)
 BAD_MODELS = {
     "never built": (unbuilt, ValueError, r"'unbuilt' was never built.*call model\.build"),
-    "subclassed": (subclassed, ValueError, "'subclassed' is subclassed.*Sequential or Functional"),
     "no kernels": (without_kernels, ValueError, "'without_kernels' has no layer.*found ReLU"),
     "NaN": (lambda: with_weight(np.nan), ValueError, "hidden_2/kernel .*NaN or inf.*Train again"),
     "infinite": (lambda: with_weight(np.inf), ValueError, "hidden_2/kernel .*NaN or infinite"),

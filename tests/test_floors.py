@@ -9,19 +9,21 @@ import pytest
 import pruninglib
 
 FLOORS = {
-    **dict.fromkeys(
-        ("quiet", "paths", "criteria", "hold", "graph", "timing", "plots", "tables"), 0
-    ),
-    **dict.fromkeys(("least_squares", "selection", "pictures", "rewinding", "augmentation"), 0),
-    **dict.fromkeys(("data", "training", "chain", "masks", "execution", "inspection"), 1),
-    **dict.fromkeys(("running", "distillation"), 1),
-    **dict.fromkeys(("models", "shrink", "pruning", "evaluation", "activations"), 2),
-    **dict.fromkeys(("repair", "saliency", "merging"), 3),
-    **dict.fromkeys(("rates", "rows", "schedules", "regrowth"), 3),
-    "retraining": 4,
-    **dict.fromkeys(("sweeps", "timing_sweep", "gradual"), 5),
-    "recovery_sweep": 6,
-    "batch": 7,
+    **dict.fromkeys(("quiet", "paths", "criteria", "kernels", "graph", "channels"), 0),
+    **dict.fromkeys(("timing", "plots", "tables", "least_squares", "selection", "pictures"), 0),
+    **dict.fromkeys(("rewinding", "augmentation"), 0),
+    **dict.fromkeys(("data", "training", "hold", "prunable", "rebuilding", "reading"), 1),
+    **dict.fromkeys(("passing", "execution", "running"), 1),
+    **dict.fromkeys(("models", "evaluation", "scores", "flow", "chain", "inspection"), 2),
+    **dict.fromkeys(("activations", "distillation"), 2),
+    **dict.fromkeys(("planning", "folding", "coupling"), 3),
+    **dict.fromkeys(("pruning", "saliency", "merging"), 3),
+    **dict.fromkeys(("masks", "cutting", "repair", "rates"), 4),
+    **dict.fromkeys(("shrink", "rows", "schedules", "regrowth"), 5),
+    "retraining": 6,
+    **dict.fromkeys(("sweeps", "timing_sweep", "gradual"), 7),
+    "recovery_sweep": 8,
+    "batch": 9,
 }
 FOLDER = Path(pruninglib.__file__).parent
 MODULES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")

@@ -11,8 +11,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from pruninglib import magnitude, make_masks, make_mlp, top_k_mask, unit_norm
 from pruninglib.criteria import random_scores
-from pruninglib.graph import prunable_layers
-from pruninglib.masks import check_masks, layer_scores, mask_levels
+from pruninglib.masks import mask_levels
+from pruninglib.prunable import prunable_layers
+from pruninglib.scores import check_masks, layer_scores
 
 MODEL = make_mlp(4, (6, 5), 3)
 KERNELS = {layer.name: np.asarray(layer.kernel) for layer in MODEL.layers}
@@ -63,7 +64,7 @@ def test_all_levels_at_once_equal_one_at_a_time(criterion, scope):
 
 def test_logits_are_left_alone_unless_named():
     assert list(make_masks(MODEL, magnitude, 0.5)) == ["hidden_1", "hidden_2"]
-    assert list(make_masks(MODEL, magnitude, 0.5, layers=["logits"])) == ["logits"]
+    assert list(make_masks(MODEL, magnitude, 0.5, include=["logits"])) == ["logits"]
     assert list(make_masks(MODEL, magnitude, {"logits": 0.5})) == ["logits"]
 
 
@@ -136,10 +137,10 @@ def test_sparsity_outside_0_to_1_is_refused(sparsity):
     ("arguments", "message"),
     [
         ({"scope": "local"}, "scope must be .* got 'local'"),
-        ({"layers": ["hidden_9"]}, r"Unknown layers \['hidden_9'\].*'hidden_1', 'hidden_2'"),
+        ({"include": ["hidden_9"]}, r"Unknown layers \['hidden_9'\].*'hidden_1', 'hidden_2'"),
         ({"sparsity": {"hidden_9": 0.5}}, r"Unknown layers \['hidden_9'\].*'logits'"),
         ({"sparsity": {"hidden_1": 0.5}, "scope": "global"}, "dict of sparsities.*layer scope"),
-        ({"sparsity": {"hidden_1": 0.5}, "layers": ["hidden_1"]}, "A dict of sparsities names"),
+        ({"sparsity": {"hidden_1": 0.5}, "include": ["hidden_1"]}, "A dict of sparsities names"),
         ({"criterion": {"other": np.ones(6)}}, r"Unknown layers \['other'\]"),
         (
             {"criterion": {"hidden_1": np.ones(6)}},
@@ -161,9 +162,9 @@ def test_bad_arguments_are_refused(arguments, message):
 
 def test_a_model_of_logits_only_says_how_to_prune_them():
     model = make_mlp(4, (), 3)
-    with pytest.raises(ValueError, match=r"besides the one that makes.*layers=\['logits'\]"):
+    with pytest.raises(ValueError, match=r"besides the one that makes.*include=\['logits'\]"):
         make_masks(model, magnitude, 0.5)
-    assert dropped(make_masks(model, magnitude, 0.5, layers=["logits"])) == {"logits": 6}
+    assert dropped(make_masks(model, magnitude, 0.5, include=["logits"])) == {"logits": 6}
 
 
 def test_refuses_models_that_cannot_be_pruned(bad_model):

@@ -128,7 +128,7 @@ def test_distillation_pulls_the_outputs_towards_the_dense_ones(taught, trained, 
 def test_one_step_of_distillation_is_what_the_formula_says(tiny):
     """Of one layer, with p the dense and q the softened outputs: the gradient is 4 x (q - p)."""
     model = make_mlp(4, (), 3)
-    pruned = prune(model, make_masks(model, magnitude, 0.5, layers=["logits"]))
+    pruned = prune(model, make_masks(model, magnitude, 0.5, include=["logits"]))
     x, mask, (start,) = tiny.x_train, pruned.get_weights()[0] != 0, weights(pruned)
     outputs = np.exp(x @ start) / np.exp(x @ start).sum(axis=1, keepdims=True)
     on_labels = x.T @ (outputs - np.eye(3)[tiny.y_train]) / len(x)
@@ -188,7 +188,7 @@ def test_the_loss_of_the_model_is_the_default(tiny):
 def test_a_loss_by_name_is_that_of_probabilities_as_for_keras(tiny):
     model = keras.Sequential([keras.Input((4,)), dense(8), dense(3, "softmax", name="out")])
     model.compile("sgd", "sparse_categorical_crossentropy")
-    pruned = prune(model, make_masks(model, magnitude, 0.5, layers=["out"]))
+    pruned = prune(model, make_masks(model, magnitude, 0.5, include=["out"]))
     retrain(pruned, model, tiny.x_train, tiny.y_train, 5, schedule="linear", **SGD)
     found = evaluate(eager(pruned), tiny.x_test, tiny.y_test, pruned.loss)
     right = eager(pruned)(tiny.x_test)[np.arange(len(tiny.y_test)), tiny.y_test]
@@ -352,7 +352,7 @@ def test_removed_units_go_where_they_can(mlp):
     masks = make_masks(mlp, unit_norm, 0.5)
     smaller = without_removed_units(prune(mlp, masks), masks)
     assert smaller.get_layer("hidden_1").units == 3
-    parts = [dense(4, name="a"), layers.BatchNormalization(), dense(2)]
+    parts = [dense(4, name="a"), layers.LayerNormalization(), dense(2)]
     masks = {"a": np.array([1, 0, 1, 1])}
     pruned = prune(keras.Sequential([keras.Input((4,)), *parts]), masks)
     assert without_removed_units(pruned, masks) is pruned

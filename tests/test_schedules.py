@@ -170,7 +170,7 @@ def test_the_student_of_a_distiller_is_pruned(tiny):
 
 
 def test_logits_are_pruned_if_they_are_named(tiny):
-    model = fit(network(), tiny, halving(layers=["logits"]))
+    model = fit(network(), tiny, halving(include=["logits"]))
     assert zeros(model)["logits"].sum() == 9 and not zeros(model)["a"].any()
 
 

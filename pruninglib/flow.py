@@ -1,0 +1,113 @@
+"""Follow the channels of a model from layer to layer: what can go together, what is constant."""
+
+from collections import Counter
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from pruninglib.channels import Channels, Groups
+from pruninglib.graph import Call, unnested
+from pruninglib.kernels import PRUNABLE, is_depthwise
+from pruninglib.passing import SIZED, acts_on_each_unit, pass_on
+from pruninglib.reading import bias_values, is_uneven, reading_kernel, reads
+
+
+class Step(NamedTuple):
+    """A call of a layer with its channels; `output` is None where it is not known how it acts."""
+
+    call: Call
+    inputs: list
+    output: Channels | None
+
+
+def flow(model):
+    """Return (a `Step` for each call of a layer, {id of a tensor: its channels}, the `Groups`).
+
+    The groups know which of them must stay: those of the model's inputs and outputs, and of
+    layers that mix channels, are shared, or are not known.
+    """
+    groups, known, steps = Groups(), {}, []
+    calls, outputs, nested = unnested(model)
+    for tensor in model.inputs:
+        known[id(tensor)] = _staying(tensor, groups, "it is an input of the model")
+    times = Counter(id(call.layer) for call in calls)
+    for call in calls:
+        inputs = [known[id(tensor)] for tensor in call.inputs]
+        output = None if _cannot_follow(call, times) else _follow(call, inputs, groups)
+        if output is None:
+            reason = _cannot_follow(call, times) or "is not known to treat each channel alone"
+            reason = f"{call.name!r} ({type(call.layer).__name__}) {reason}"
+            for each in inputs:
+                groups.keep(each.groups, reason)
+            for tensor in call.outputs:
+                known[id(tensor)] = _staying(tensor, groups, reason)
+        else:
+            known[id(call.outputs[0])] = output
+        steps.append(Step(call, inputs, output))
+    for tensor in outputs:
+        groups.keep(known[id(tensor)].groups, "it is an output of the model")
+    known |= {inner: known[id(tensor)] for inner, tensor in nested.items()}
+    return steps, known, groups
+
+
+def _staying(tensor, groups, reason):
+    channels = groups.fresh(tensor.shape[-1] or 0 if len(tensor.shape) > 1 else 0)
+    groups.keep(channels.groups, reason)
+    return channels
+
+
+def _cannot_follow(call, times):
+    """Return why a call is not looked into, if it is not."""
+    layer = call.layer
+    if times[id(layer)] > 1 and (getattr(layer, "weights", ()) or isinstance(layer, SIZED)):
+        return "is used more than once"
+    if getattr(layer, "data_format", None) == "channels_first":
+        return "has its channels first"
+    if getattr(layer, "groups", 1) > 1 and not (
+        isinstance(layer, PRUNABLE) and is_depthwise(layer)
+    ):
+        return "reads its channels in groups"
+    return None
+
+
+def _follow(call, inputs, groups):
+    if reads(call.layer):
+        output = groups.fresh(call.outputs[0].shape[-1])
+        return _activated(call, output.groups, _sums(call.layer, inputs[0]), groups)
+    if isinstance(call.layer, PRUNABLE):
+        kernel = reading_kernel(call.layer)
+        numbers = np.repeat(inputs[0].groups, kernel.shape[-1])
+        return _activated(call, numbers, _products(call.layer, kernel, inputs[0]), groups)
+    return pass_on(call, inputs, groups)
+
+
+def _sums(layer, channels):
+    """Return what units compute before the activation, NaN where it varies."""
+    kernel, constant = reading_kernel(layer), channels.constant
+    varies = np.isnan(constant) | (is_uneven(layer, channels.bordered) & (constant != 0))
+    live = (kernel if varies.all() else kernel[:, varies]).any(axis=(0, 1))
+    if live.all():
+        return np.full(live.size, np.nan)
+    sums = np.where(varies, 0, constant) @ kernel.sum(axis=0, dtype=np.float64)
+    return np.where(live, np.nan, bias_values(layer) + sums)
+
+
+def _products(layer, kernel, channels):
+    """Return the same for a depthwise layer, with its kernel (positions, inputs, multiplier)."""
+    constant = channels.constant[:, None]
+    uneven = is_uneven(layer, channels.bordered) & (constant != 0)
+    products = np.where(uneven, np.nan, constant) * kernel.sum(axis=0, dtype=np.float64)
+    return np.where(kernel.any(axis=0), products, 0).ravel() + bias_values(layer)
+
+
+def _activated(call, numbers, values, groups):
+    """Return the channels of units that compute these values before their activation."""
+    activation = call.layer.activation
+    if not acts_on_each_unit(activation):
+        groups.keep(numbers, f"the activation of {call.name!r} is not known to act on each alone")
+        return Channels(numbers, np.full(values.size, np.nan))
+    if activation is not None and not np.isnan(values).all():
+        filled = keras.ops.convert_to_tensor(np.nan_to_num(values)[None].astype("float32"))
+        values = np.where(np.isnan(values), np.nan, np.asarray(activation(filled), np.float64)[0])
+    return Channels(numbers, values)

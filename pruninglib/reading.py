@@ -1,0 +1,66 @@
+"""Layers whose units read channels: their kernels as (positions, inputs, units), what they pad."""
+
+import math
+
+import keras
+import numpy as np
+
+from pruninglib.kernels import (
+    CONVOLUTIONS,
+    DEPTHWISE,
+    SEPARABLE,
+    TRANSPOSED,
+    is_depthwise,
+    kernel_values,
+)
+
+READING = (keras.layers.Dense, *CONVOLUTIONS, *TRANSPOSED, *SEPARABLE)
+
+
+def reads(layer):
+    """Say whether each unit of a layer may read every channel of its input."""
+    return isinstance(layer, READING) and getattr(layer, "groups", 1) == 1
+
+
+def reading_kernel(layer):
+    """Return what each unit weighs each input with, as an array (positions, inputs, units).
+
+    A depthwise layer's is (positions, inputs, multiplier).
+    """
+    if isinstance(layer, SEPARABLE):
+        depthwise, pointwise = (
+            np.asarray(layer.depthwise_kernel),
+            np.asarray(layer.pointwise_kernel),
+        )
+        *_, inputs, multiplier = depthwise.shape
+        depthwise = depthwise.reshape(-1, inputs, multiplier)
+        return np.einsum("pim,imu->piu", depthwise, pointwise.reshape(inputs, multiplier, -1))
+    if isinstance(layer, DEPTHWISE):
+        return np.asarray(layer.kernel).reshape(-1, *layer.kernel.shape[-2:])
+    kernel = kernel_values(layer)
+    if is_depthwise(layer):  # a convolution with a group for each input
+        return kernel.reshape(-1, layer.groups, kernel.shape[-1] // layer.groups)
+    return kernel.reshape(-1, *kernel.shape[-2:])
+
+
+def bias_values(layer):
+    """Return the bias of a layer that has or could have one, in double precision."""
+    units = kernel_values(layer).shape[-1]
+    return np.asarray(layer.bias if layer.use_bias else np.zeros(units), np.float64)
+
+
+def carriers_needed(layer):
+    """Return how many constant channels can stand for all of them before zero padding.
+
+    A convolution has a kernel for each pair of a channel and a unit, so that one will do; a
+    separable one sees each channel with one kernel for all units: a channel for each position.
+    """
+    return math.prod(layer.kernel_size) if isinstance(layer, SEPARABLE) else 1
+
+
+def is_uneven(layer, bordered):
+    """Say whether a constant input that is not zero gives a layer other sums near the border."""
+    if isinstance(layer, TRANSPOSED):
+        return True
+    padding = getattr(layer, "padding", "valid")
+    return bordered or (padding != "valid" and max(layer.kernel_size) > 1)
