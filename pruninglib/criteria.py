@@ -4,6 +4,7 @@ A criterion is a function from a kernel of shape (..., units) to scores, high = 
 of the kernel's shape prune weights; scores of shape (units,) prune units.
 """
 
+import numbers
 import zlib
 
 import numpy as np
@@ -46,6 +47,8 @@ def random_unit_scores(kernel, seed=0):
 
 def check_sparsity(sparsity):
     """Raise ValueError unless `sparsity` is a number in [0, 1]."""
+    if not isinstance(sparsity, numbers.Real):
+        raise ValueError(f"sparsity must be a number in [0, 1], got {sparsity!r}.")
     if not 0 <= sparsity <= 1:
         raise ValueError(f"sparsity must lie in [0, 1], got {sparsity}. Pass 0.9 for 90 %.")
 

@@ -108,6 +108,6 @@ def _activated(call, numbers, values, groups):
         groups.keep(numbers, f"the activation of {call.name!r} is not known to act on each alone")
         return Channels(numbers, np.full(values.size, np.nan))
     if activation is not None and not np.isnan(values).all():
-        filled = keras.ops.convert_to_tensor(np.nan_to_num(values)[None].astype("float32"))
+        filled = keras.ops.convert_to_tensor(np.nan_to_num(values)[None], call.outputs[0].dtype)
         values = np.where(np.isnan(values), np.nan, np.asarray(activation(filled), np.float64)[0])
     return Channels(numbers, values)

@@ -109,7 +109,7 @@ def _constants(call, channels):
     values = {}
     for tensor, each in zip(call.node.input_tensors, channels, strict=True):
         constant = np.nan_to_num(each.constant).reshape(*[1] * (len(tensor.shape) - 1), -1)
-        values[id(tensor)] = keras.ops.convert_to_tensor(constant.astype("float32"))
+        values[id(tensor)] = keras.ops.convert_to_tensor(constant, tensor.dtype)
     arguments, settings = call.node.arguments.fill_in(values)
     found = np.asarray(call.layer(*arguments, **settings), np.float64).reshape(-1, varies.size)
     return np.where(varies | (np.ptp(found, axis=0) > 0), np.nan, found[0])

@@ -13,6 +13,7 @@ from pruninglib import criteria
 from pruninglib.criteria import (
     check_sparsity,
     magnitude,
+    n_m_mask,
     random_scores,
     random_unit_scores,
     top_k_mask,
@@ -147,3 +148,28 @@ def test_scores_that_are_no_numbers_are_refused(scores, message):
 def test_the_examples_in_the_docstrings_hold():
     result = doctest.testmod(criteria, extraglobs={"np": np})
     assert result.attempted >= 3 and result.failed == 0
+
+
+def test_n_of_every_m_inputs_stay():
+    scores = np.array([[1, 9], [2, 8], [3, 7], [4, 6], [5, 5], [5, 4], [5, 3], [5, 2.0]])
+    expected = [[0, 1], [0, 1], [1, 0], [1, 0], [0, 1], [0, 1], [1, 0], [1, 0]]
+    assert_array_equal(n_m_mask(scores, 2, 4), expected)  # ties: the last stay
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 2), (2, 4), (3, 4), (4, 4), (1, 16)])
+def test_every_block_of_a_convolution_keeps_exactly_n(n, m):
+    scores = np.random.default_rng(0).random((3, 3, 16, 5))
+    mask = n_m_mask(scores, n, m)
+    blocks = mask.reshape(3, 3, 16 // m, m, 5)
+    assert_array_equal(blocks.sum(axis=3), n)
+    shown = np.where(mask, scores, np.nan).reshape(blocks.shape)
+    hidden = np.where(mask, -1, scores).reshape(blocks.shape)
+    assert (np.nanmin(shown, axis=3) >= hidden.max(axis=3)).all()
+
+
+@pytest.mark.parametrize(
+    ("n", "m", "shape"), [(0, 4, (8, 2)), (5, 4, (8, 2)), (2, 4, (6, 2)), (2, 4, (8,))]
+)
+def test_patterns_that_do_not_fit_are_refused(n, m, shape):
+    with pytest.raises(ValueError, match=rf"{n}:{m} needs .*{m} divides; got scores .*{shape[0]}"):
+        n_m_mask(np.ones(shape), n, m)

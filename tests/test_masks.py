@@ -196,3 +196,37 @@ def test_masks_of_zeros_and_ones_are_accepted_in_any_type(dtype):
     checked = check_masks(masks, prunable_layers(MODEL))
     assert_array_equal(checked["hidden_1"], masks["hidden_1"])
     assert_array_equal(checked["hidden_2"], 1)
+
+
+def test_patterns_are_made_of_every_layers_inputs():
+    model = keras.Sequential([keras.Input((8,)), dense(6, name="a"), dense(5, name="b"), dense(3)])
+    masks = make_masks(model, magnitude, "2:4", exclude=["b"])
+    assert_array_equal(masks["a"].reshape(2, 4, 6).sum(axis=1), 2)
+    with pytest.raises(ValueError, match=r"'b': 2:4 needs .*\(6, 5\).*exclude=\['b'\]"):
+        make_masks(model, magnitude, "2:4")
+
+
+def test_patterns_of_a_transposed_convolution_go_along_its_inputs():
+    model = keras.Sequential([keras.Input((4, 4, 8)), keras.layers.Conv2DTranspose(6, 3, name="a")])
+    mask = make_masks(model, magnitude, "1:4", include=["a"])["a"]
+    assert_array_equal(mask.reshape(3, 3, 6, 2, 4).sum(axis=-1), 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"sparsity": "2/4"}, "sparsity must be a number, a dict, or a pattern.*got '2/4'"),
+        ({"sparsity": "2:4", "scope": "global"}, "goes with layer scope; got '2:4' and 'global'"),
+        (
+            {"sparsity": "2:4", "criterion": unit_norm},
+            "'hidden_1': N:M patterns need scores",
+        ),
+        ({"sparsity": "3:2", "include": ["hidden_1"]}, "'hidden_1': 3:2 needs 0 < 3 <= 2"),
+        ({"include": ["hidden_1"], "exclude": ["hidden_1"]}, "or those excluded"),
+        ({"sparsity": {"hidden_1": 0.5}, "exclude": ["hidden_1"]}, "A dict of sparsities names"),
+    ],
+)
+def test_bad_patterns_and_choices_are_refused(arguments, message):
+    arguments = {"criterion": magnitude, "sparsity": 0.5} | arguments
+    with pytest.raises(ValueError, match=message):
+        make_masks(MODEL, **arguments)
