@@ -33,8 +33,10 @@ def in_double_precision():
     """So that a difference is one of the functions, not of the rounding in sixty layers."""
     keras.utils.set_random_seed(0)
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
     yield
     keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
     keras.backend.clear_session()
 
 

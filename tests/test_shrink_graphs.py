@@ -32,8 +32,10 @@ def seeded():
 def in_double_precision():
     """So that a difference is one of the functions, not of rounding."""
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
     yield
     keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
 
 
 def conv(filters, size=3, padding="same", bias=True, kind=layers.Conv2D, **settings):
