@@ -22,13 +22,21 @@ from pruninglib.saliency import activation_aware, greedy_units, taylor
 from pruninglib.repair import repair
 from pruninglib.merging import merge_units
 from pruninglib.shrink import CannotShrink, plan_shrink, shrink
-from pruninglib.execution import compiled, count_macs, count_parameters, eager, file_bytes
+from pruninglib.execution import (
+    compiled,
+    count_macs,
+    count_parameters,
+    eager,
+    file_bytes,
+    litert_bytes,
+)
 from pruninglib.rates import budget
 from pruninglib.retraining import retrain
 from pruninglib.gradual import prune_gradually
 from pruninglib.timing import time_models
 from pruninglib.evaluation import compare, evaluate
 from pruninglib.inspection import dead_units, kernel_statistics
+from pruninglib.sensitivity import sensitivity, tolerated
 from pruninglib.sweeps import prune_sweep
 from pruninglib.recovery_sweep import recovery_sweep
 from pruninglib.timing_sweep import timing_sweep

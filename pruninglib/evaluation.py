@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from pruninglib.execution import compiled, count_macs, count_parameters, file_bytes
+from pruninglib.execution import compiled, count_macs, count_parameters, file_bytes, litert_bytes
 from pruninglib.timing import time_models
 from pruninglib.training import targets
 
@@ -27,16 +27,17 @@ def evaluate(run, x, y, loss, batch_size=2000):
     }
 
 
-def compare(models, dataset, batch_sizes=(1, 64), repeats=30):
+def compare(models, dataset, batch_sizes=(1, 64), repeats=30, litert=False):
     """Return one table of what networks achieve and cost, one row for each.
 
     Args:
         models: {label: compiled Keras model}.
         batch_sizes, repeats: as in `time_models`; the networks run as compiled graphs.
+        litert: whether to convert each to LiteRT, too, which takes a second or more.
 
     Columns: label, accuracy and loss on the test set, parameters, nonzero (parameters), macs
-    (of one image), file_bytes, gzip_bytes, and for each batch size N: ms_N, ms_N_q1, ms_N_q3,
-    the median and the quartiles of the milliseconds for one batch.
+    (of one image), file_bytes, gzip_bytes, litert_bytes (if asked for), and for each batch size
+    N: ms_N, ms_N_q1, ms_N_q3, the median and the quartiles of the milliseconds for one batch.
     """
     runs = {label: compiled(model) for label, model in models.items()}
     rows = {
@@ -48,6 +49,7 @@ def compare(models, dataset, batch_sizes=(1, 64), repeats=30):
             "macs": count_macs(model),
             "file_bytes": file_bytes(model),
             "gzip_bytes": file_bytes(model, compress=True),
+            **({"litert_bytes": litert_bytes(model)} if litert else {}),
         }
         for label, model in models.items()
     }

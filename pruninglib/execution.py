@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from pruninglib.graph import check_graph, is_graph, nodes
 from pruninglib.kernels import PRUNABLE, SEPARABLE, TRANSPOSED, kernel_of
+from pruninglib.quiet import native_stderr_silenced
 
 
 def eager(model):
@@ -83,3 +84,14 @@ def file_bytes(model, compress=False):
         bare.save(path)
         content = path.read_bytes()
     return len(gzip.compress(content, compresslevel=6) if compress else content)
+
+
+def litert_bytes(model):
+    """Return the size in bytes of the model as a LiteRT (TensorFlow Lite) file, in float32.
+
+    Keras exports such files from version 3.13 on.
+    """
+    with tempfile.TemporaryDirectory() as folder, native_stderr_silenced():
+        path = Path(folder) / "model.tflite"
+        model.export(path, format="litert", verbose=False)
+        return path.stat().st_size

@@ -46,6 +46,19 @@ def methods(table, ax, y="accuracy", x="sparsity"):
     return ax
 
 
+def sensitivity(table, ax, y="accuracy"):
+    """Draw one curve for each layer that was pruned alone, from light (first) to dark (last)."""
+    layers = table["layer"].drop_duplicates()
+    for i, name in enumerate(layers):
+        shade = str(0.75 * (1 - i / max(1, len(layers) - 1)))
+        marker = "osDv^P*X"[i % 8]
+        curve(table[table["layer"] == name], "sparsity", y, ax, name, color=shade, marker=marker)
+    ax.set(xlabel="sparsity of this layer alone", ylabel=y)
+    ax.grid(alpha=0.3)
+    ax.legend()
+    return ax
+
+
 def published(table, ax):
     """Draw the curves of other projects thin and pale, behind ours; one legend entry a method."""
     for method, curves in table.groupby("method", sort=False):

@@ -19,7 +19,7 @@ FLOORS = {
     **dict.fromkeys(("planning", "folding", "coupling"), 3),
     **dict.fromkeys(("pruning", "saliency", "merging"), 3),
     **dict.fromkeys(("masks", "cutting", "repair", "rates"), 4),
-    **dict.fromkeys(("shrink", "rows", "schedules", "regrowth"), 5),
+    **dict.fromkeys(("shrink", "rows", "schedules", "regrowth", "sensitivity"), 5),
     "retraining": 6,
     **dict.fromkeys(("sweeps", "timing_sweep", "gradual"), 7),
     "recovery_sweep": 8,
