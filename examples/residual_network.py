@@ -34,7 +34,7 @@ def residual_network(pixels, classes, filters=(16, 32)):
 def convolution(x, filters, strides=1, activation="relu"):
     """Return what a 3 x 3 convolution, BatchNormalization and an activation make of x."""
     x = layers.Conv2D(filters, 3, strides, "same", use_bias=False)(x)
-    return layers.Activation(activation)(layers.BatchNormalization()(x))
+    return layers.Activation(activation)(layers.BatchNormalization(momentum=0.9)(x))
 
 
 def story(dataset, sparsities, epochs, iterations, learning_rate, seed=0):

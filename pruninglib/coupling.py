@@ -20,7 +20,10 @@ def coupled_masks(model, criterion, sparsity, scope="layer", include=None, exclu
     check_graph(model)
     numbers, open_ = _joint_units(model)
     wanted, left_alone = chosen(model, include, exclude), matching(prunable_layers(model), exclude)
-    names = [name for name in numbers if not isinstance(criterion, dict) or name in criterion]
+    if isinstance(sparsity, str):
+        raise ValueError(f"Patterns are for weights, coupled=True for units; got {sparsity!r}.")
+    given = criterion if isinstance(criterion, dict) else numbers
+    names = [name for name in numbers if name in given or name in wanted]
     scores = layer_scores(model, criterion, scope, names)
     if any(values.ndim > 1 for values in scores.values()):
         raise ValueError("coupled=True removes units: pass a criterion of units, like unit_norm.")

@@ -29,12 +29,14 @@ def cut_model(model, plan):
         return _resized(steps[id(layer)], config, plan) if id(layer) in steps else config
 
     def input_shape(tensor):
-        return (*tensor.shape[:-1], int(plan.left(plan.channels[id(tensor)]).sum()))
+        channels = plan.channels.get(id(tensor))
+        if channels is None or not channels.groups.size:  # of a model that is not looked into
+            return tensor.shape
+        return (*tensor.shape[:-1], int(plan.left(channels).sum()))
 
     smaller = rebuild(model, resize, input_shape)
-    twins = dict(leaves(smaller))
-    for name, layer in leaves(model):
-        _fill(twins[name], layer, steps.get(id(layer)), plan)
+    for (_, twin), (_, layer) in zip(leaves(smaller), leaves(model), strict=True):
+        _fill(twin, layer, steps.get(id(layer)), plan)
     return smaller
 
 

@@ -32,6 +32,8 @@ def compiled(model):
 def count_macs(model, nonzero=False):
     """Return the multiply-accumulate operations of Dense and convolution layers for one input.
 
+    Those inside of other layers, such as TimeDistributed, are not counted.
+
     Args:
         nonzero: count only those with a weight that is not zero, which a masked network run
             densely does not save.
@@ -59,8 +61,13 @@ def _positions(layer, node):
     """Return at how many positions a layer applies its kernel to one input."""
     tensors = node.input_tensors if isinstance(layer, TRANSPOSED) else node.output_tensors
     channels_first = getattr(layer, "data_format", None) == "channels_first"
-    shape = tensors[0].shape
-    return math.prod(shape[2:] if channels_first else shape[1:-1])
+    shape = tensors[0].shape[2:] if channels_first else tensors[0].shape[1:-1]
+    if None in shape:
+        raise ValueError(
+            f"Layer {layer.name!r} works at {shape} positions: how many depends on the input. "
+            "Build the model for inputs of a fixed size."
+        )
+    return math.prod(shape)
 
 
 def count_parameters(model, nonzero=False):

@@ -7,18 +7,19 @@ import keras
 import numpy as np
 
 from pruninglib.channels import Channels, Groups
-from pruninglib.graph import Call, unnested
-from pruninglib.kernels import PRUNABLE, is_depthwise
+from pruninglib.graph import Call, is_in_training, leaves, unnested
+from pruninglib.kernels import CONVOLUTIONS, DEPTHWISE, PRUNABLE, is_depthwise, is_prunable
 from pruninglib.passing import SIZED, acts_on_each_unit, pass_on
 from pruninglib.reading import bias_values, is_uneven, reading_kernel, reads
 
 
 class Step(NamedTuple):
-    """A call of a layer with its channels; `output` is None where it is not known how it acts."""
+    """A call of a layer with its channels; `output` is None where it is not known, for a reason."""
 
     call: Call
     inputs: list
     output: Channels | None
+    reason: str
 
 
 def flow(model):
@@ -31,42 +32,63 @@ def flow(model):
     calls, outputs, nested = unnested(model)
     for tensor in model.inputs:
         known[id(tensor)] = _staying(tensor, groups, "it is an input of the model")
-    times = Counter(id(call.layer) for call in calls)
+    times = _times(calls)
     for call in calls:
         inputs = [known[id(tensor)] for tensor in call.inputs]
-        output = None if _cannot_follow(call, times) else _follow(call, inputs, groups)
+        obstacle = _obstacle(call, times)
+        output = None if obstacle else _follow(call, inputs, groups)
+        reason = obstacle or "is not known to treat each channel alone"
+        reason = f"{call.name!r} ({type(call.layer).__name__}) {reason}"
         if output is None:
-            reason = _cannot_follow(call, times) or "is not known to treat each channel alone"
-            reason = f"{call.name!r} ({type(call.layer).__name__}) {reason}"
             for each in inputs:
                 groups.keep(each.groups, reason)
             for tensor in call.outputs:
                 known[id(tensor)] = _staying(tensor, groups, reason)
         else:
             known[id(call.outputs[0])] = output
-        steps.append(Step(call, inputs, output))
+        steps.append(Step(call, inputs, output, reason))
     for tensor in outputs:
         groups.keep(known[id(tensor)].groups, "it is an output of the model")
+    read = {id(tensor) for call in calls for tensor in call.inputs}
+    for tensor in (tensor for call in calls for tensor in call.outputs if id(tensor) not in read):
+        groups.keep(known[id(tensor)].groups, "it is an output of a nested model")
     known |= {inner: known[id(tensor)] for inner, tensor in nested.items()}
     return steps, known, groups
 
 
+def _times(calls):
+    """Return how often each layer is called, inside of models that are not looked into, too."""
+    times = Counter(id(call.layer) for call in calls)
+    for call in calls:
+        if isinstance(call.layer, keras.Model):
+            times.update(id(layer) for _, layer in leaves(call.layer))
+    return times
+
+
 def _staying(tensor, groups, reason):
-    channels = groups.fresh(tensor.shape[-1] or 0 if len(tensor.shape) > 1 else 0)
+    channels = groups.fresh(tensor.shape[-1] if _has_channels(tensor) else 0)
     groups.keep(channels.groups, reason)
     return channels
 
 
-def _cannot_follow(call, times):
+def _has_channels(tensor):
+    return len(tensor.shape) > 1 and tensor.shape[-1] is not None
+
+
+def _obstacle(call, times):
     """Return why a call is not looked into, if it is not."""
     layer = call.layer
-    if times[id(layer)] > 1 and (getattr(layer, "weights", ()) or isinstance(layer, SIZED)):
+    if isinstance(layer, PRUNABLE) and not is_prunable(layer):
+        return "is quantized or has LoRA weights"
+    if is_in_training(call.node):
+        return "is called as in training"
+    if not all(map(_has_channels, (*call.inputs, *call.outputs))):
+        return "has an input or output whose last axis is not of fixed size"
+    if times[id(layer)] > 1 and (getattr(layer, "weights", ()) or type(layer) in SIZED):
         return "is used more than once"
     if getattr(layer, "data_format", None) == "channels_first":
         return "has its channels first"
-    if getattr(layer, "groups", 1) > 1 and not (
-        isinstance(layer, PRUNABLE) and is_depthwise(layer)
-    ):
+    if type(layer) in CONVOLUTIONS and layer.groups > 1 and not is_depthwise(layer):
         return "reads its channels in groups"
     return None
 
@@ -75,7 +97,7 @@ def _follow(call, inputs, groups):
     if reads(call.layer):
         output = groups.fresh(call.outputs[0].shape[-1])
         return _activated(call, output.groups, _sums(call.layer, inputs[0]), groups)
-    if isinstance(call.layer, PRUNABLE):
+    if type(call.layer) in (*DEPTHWISE, *CONVOLUTIONS):
         kernel = reading_kernel(call.layer)
         numbers = np.repeat(inputs[0].groups, kernel.shape[-1])
         return _activated(call, numbers, _products(call.layer, kernel, inputs[0]), groups)

@@ -28,7 +28,7 @@ def check_model(model):
         )
     for weight in model.weights:
         values = np.asarray(weight)
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
+        if values.dtype.kind in "fV" and not np.isfinite(values).all():
             raise ValueError(
                 f"Weight {weight.path} of model {model.name!r} holds NaN or infinite values. "
                 "Train again, with a smaller learning rate or gradient clipping."
@@ -46,10 +46,16 @@ def check_graph(model):
 
 
 def is_graph(layer):
-    """Say whether a layer is a Sequential or Functional model."""
-    return isinstance(layer, keras.Sequential) or (
-        isinstance(layer, keras.Model) and hasattr(layer, "operations")
-    )
+    """Say whether a layer is a Sequential or Functional model that does what its graph says."""
+    if not isinstance(layer, keras.Model) or not type(layer).call.__module__.startswith("keras."):
+        return False
+    return isinstance(layer, keras.Sequential) or hasattr(layer, "operations")
+
+
+def is_in_training(node):
+    """Say whether a call of a layer always behaves as in training."""
+    arguments = node.arguments
+    return any(each is True for each in keras.tree.flatten((arguments.args, arguments.kwargs)))
 
 
 def leaves(model, prefix=""):
@@ -90,7 +96,7 @@ def unnested(model):
     The calls inside a nested model stand in place of its own. A tensor that goes into it, or
     comes out of it, is there under one name only: the second value lists the tensors that come
     out of `model`, the third is {id of a nested model's own tensor: the tensor that is there}.
-    A nested model that is called more than once stays one layer.
+    A nested model that is called more than once, or as in training, stays one layer.
     """
     known = {}
     found = _calls(model, known, "")
@@ -106,7 +112,7 @@ def _calls(model, known, prefix):
         if isinstance(layer, keras.layers.InputLayer):
             continue
         inputs = [known.get(id(tensor), tensor) for tensor in node.input_tensors]
-        if is_graph(layer) and times[layer] == 1:
+        if is_graph(layer) and times[layer] == 1 and not is_in_training(node):
             inner = graph_of(layer)
             known.update(zip(map(id, inner.inputs), inputs, strict=True))
             found += _calls(layer, known, f"{prefix}{layer.name}/")

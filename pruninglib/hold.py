@@ -28,10 +28,9 @@ class HoldMask(keras.constraints.Constraint):
         self.then = keras.constraints.get(then)
 
     def __call__(self, w):
-        if self.then is not None:
-            w = self.then(w)
+        w = keras.ops.convert_to_tensor(w if self.then is None else self.then(w))
         # `where`, not a product: a masked weight is zero even if the update made it NaN
-        return keras.ops.where(self.mask, w, keras.ops.zeros((), dtype=w.dtype))
+        return keras.ops.where(self.mask.value, w, keras.ops.zeros((), dtype=w.dtype))
 
     def get_config(self):
         mask = np.asarray(self.mask)

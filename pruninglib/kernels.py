@@ -27,6 +27,12 @@ def constrained(layer):
     return [("kernel", "kernel_constraint"), bias]
 
 
+def is_prunable(layer):
+    """Say whether a layer has a kernel that masks can act on; a quantized one has not, nor LoRA."""
+    changed = getattr(layer, "quantization_mode", None) or getattr(layer, "lora_enabled", False)
+    return isinstance(layer, PRUNABLE) and not changed
+
+
 def is_depthwise(layer):
     """Say whether each unit of a layer sees one input channel only."""
     groups = getattr(layer, "groups", 1)

@@ -1,4 +1,7 @@
-"""How layers that mix no channels pass them on: each alone, merged, or in another shape."""
+"""How layers that mix no channels pass them on: each alone, merged, or in another shape.
+
+Only Keras' own classes count: what a class derived from one does is not known.
+"""
 
 import keras
 import numpy as np
@@ -20,9 +23,9 @@ def kinds(names):
 
 
 ALONE = kinds("""ReLU LeakyReLU ELU PReLU Dropout SpatialDropout2D GaussianNoise GaussianDropout
-    AlphaDropout ActivityRegularization Identity Rescaling""")
+    AlphaDropout Identity Rescaling""")
 UNCHANGED = kinds("""MaxPooling2D AveragePooling2D GlobalMaxPooling2D GlobalAveragePooling2D
-    Cropping2D UpSampling2D RepeatVector""")
+    Cropping2D UpSampling2D RepeatVector ActivityRegularization""")
 PADDING = kinds("ZeroPadding2D")
 SHAPING = kinds("Flatten Reshape")
 SIZED = kinds("Reshape Rescaling Normalization")  # their settings may hold numbers of channels
@@ -33,11 +36,11 @@ OPERATIONS = """ Add Subtract Multiply Divide TrueDivide Maximum Minimum Negativ
 
 def acts_on_each_unit(activation):
     """Say whether the activation of a layer, a function, layer or None, is known as elementwise."""
-    if isinstance(activation, keras.layers.Activation):
+    if type(activation) is keras.layers.Activation:
         activation = activation.activation
-    if isinstance(activation, keras.layers.PReLU):  # it has weights, which the layer does not list
+    if type(activation) is keras.layers.PReLU:  # it has weights, which the layer does not list
         return False
-    return activation in (None, *ELEMENTWISE) or isinstance(activation, ALONE)
+    return activation in (None, *ELEMENTWISE) or type(activation) in ALONE
 
 
 def pass_on(call, channels, groups):
@@ -49,37 +52,38 @@ def pass_on(call, channels, groups):
         groups: the `Groups`, which learn what the layer joins.
     """
     layer, rank = call.layer, len(call.outputs[0].shape)
-    if call.node.arguments.kwargs.get("training"):
+    if _merges(call):
+        return _merged(call, [each.settled() for each in channels], groups)
+    if type(layer) is keras.layers.Concatenate and layer.axis in (-1, rank - 1):
+        parts = [each.settled()[:2] for each in channels]
+        return Channels(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    if len(channels) > 1:  # such as a mask
         return None
-    if isinstance(layer, PADDING):
+    if type(layer) in PADDING:
         return channels[0]._replace(bordered=True)
-    channels = [each.settled() for each in channels]
-    if isinstance(layer, UNCHANGED):
+    channels = [channels[0].settled()]
+    if type(layer) in UNCHANGED:
         return channels[0]
-    if isinstance(layer, SHAPING):
+    if type(layer) in SHAPING:
         return _reshaped(call, channels[0], groups)
-    if isinstance(layer, keras.layers.Concatenate) and layer.axis in (-1, rank - 1):
-        return Channels(*(np.concatenate(part) for part in list(zip(*channels, strict=True))[:2]))
     if _treats_each_alone(layer, rank):
         return Channels(channels[0].groups, _constants(call, channels))
-    if _merges(call):
-        return _merged(call, channels, groups)
     return None
 
 
 def _treats_each_alone(layer, rank):
-    if isinstance(layer, keras.layers.BatchNormalization):
+    if type(layer) is keras.layers.BatchNormalization:
         return layer.axis in (-1, rank - 1)
-    if isinstance(layer, keras.layers.Normalization):
+    if type(layer) is keras.layers.Normalization:
         return layer.axis in ((), (-1,), (rank - 1,))
-    if isinstance(layer, keras.layers.Activation):
+    if type(layer) is keras.layers.Activation:
         return acts_on_each_unit(layer)
-    return isinstance(layer, ALONE)
+    return type(layer) in ALONE
 
 
 def _merges(call):
     """Say whether a call is of a merging layer, or of an operation on tensors and numbers."""
-    if isinstance(call.layer, MERGING):
+    if type(call.layer) in MERGING:
         return len({len(tensor.shape) for tensor in call.inputs}) == 1
     kind, arguments = type(call.layer), call.node.arguments
     if isinstance(call.layer, keras.layers.Layer) or not kind.__module__.startswith("keras."):
@@ -104,7 +108,8 @@ def _constants(call, channels):
     varies = np.any(np.broadcast_arrays(*(np.isnan(each.constant) for each in channels)), axis=0)
     if type(call.layer).__name__ == "Multiply":
         varies &= ~np.any(np.broadcast_arrays(*(each.constant == 0 for each in channels)), axis=0)
-    if varies.all():
+    # a layer with an activity regularizer would add to the model's losses
+    if varies.all() or getattr(call.layer, "activity_regularizer", None) is not None:
         return np.full(varies.size, np.nan)
     values = {}
     for tensor, each in zip(call.node.input_tensors, channels, strict=True):
@@ -118,7 +123,7 @@ def _constants(call, channels):
 def _reshaped(call, channels, groups):
     """Follow each number of a tensor into its new shape."""
     before, after = call.inputs[0].shape[1:], call.outputs[0].shape[1:]
-    if None in (*before, *after):
+    if None in before:
         return None
     numbers = np.broadcast_to(channels.groups, before).reshape(-1, after[-1])
     constants = np.broadcast_to(channels.constant, before).reshape(-1, after[-1])

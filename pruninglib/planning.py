@@ -8,6 +8,8 @@ from pruninglib.flow import flow
 from pruninglib.kernels import PRUNABLE
 from pruninglib.reading import carriers_needed, is_uneven, reading_kernel, reads
 
+LEAST = 0.01  # of the largest: a smaller constant would need a large kernel to carry it
+
 
 class Plan(NamedTuple):
     """What goes: the steps of a model, its tensors' channels, and what becomes of their groups.
@@ -99,17 +101,22 @@ def _keep(stays, why, labels, reason):
 
 
 def _keep_carriers(step, seen, labels, stays, why):
-    """Let the largest constants stay among those that go into zero padding, as many as needed."""
+    """Let the largest constants stay among those that go into zero padding, as many as needed.
+
+    Or all, where too few are of the size of the largest.
+    """
     channels = step.inputs[0]
     if is_uneven(step.call.layer, channels.bordered):
         here = labels[channels.groups]
         sizes = np.nan_to_num(np.abs(channels.constant))
-        missing = carriers_needed(step.call.layer) - np.count_nonzero(sizes[stays[here]])
-        going = np.flatnonzero(seen & (sizes > 0) & ~stays[here])
-        if missing > 0 and going.size:
+        going = seen & (sizes > 0) & ~stays[here]
+        fit = sizes >= LEAST * sizes[going].max(initial=0)
+        missing = carriers_needed(step.call.layer) - np.count_nonzero(fit & stays[here])
+        if missing > 0 and going.any():
             reason = f"it carries the constants of others into the padding of {step.call.name!r}"
-            largest = going[np.argsort(-sizes[going], kind="stable")[:missing]]
-            _keep(stays, why, here[largest], reason)
+            largest = np.flatnonzero(going)[np.argsort(-sizes[going], kind="stable")]
+            enough = np.count_nonzero(fit & going) >= missing
+            _keep(stays, why, here[largest[:missing] if enough else largest], reason)
 
 
 def _round(readers, labels, stays, why, multiple):

@@ -1,7 +1,7 @@
 """Find the layers of a model that can be pruned, and choose among them."""
 
 from pruninglib.graph import check_graph, check_model, is_graph, leaves, unnested
-from pruninglib.kernels import DEPTHWISE, PRUNABLE, kernel_of
+from pruninglib.kernels import DEPTHWISE, PRUNABLE, is_prunable, kernel_of
 
 
 def prunable_layers(model):
@@ -12,12 +12,13 @@ def prunable_layers(model):
     NaN or infinite weights.
     """
     check_model(model)
-    found = [(name, layer) for name, layer in leaves(model) if isinstance(layer, PRUNABLE)]
+    found = [(name, layer) for name, layer in leaves(model) if is_prunable(layer)]
     if not found:
         kinds = sorted({type(layer).__name__ for _, layer in leaves(model)})
         raise ValueError(
             f"Model {model.name!r} has no layer that can be pruned: expected a Dense or "
-            f"convolution layer, found {', '.join(kinds) or 'no layer at all'}."
+            "convolution layer, not quantized and without LoRA, found "
+            f"{', '.join(kinds) or 'no layer at all'}."
         )
     layers = dict(found)
     if len(layers) < len(found):

@@ -11,15 +11,16 @@ from pruninglib.kernels import (
     SEPARABLE,
     TRANSPOSED,
     is_depthwise,
-    kernel_values,
+    number_of_units,
+    units_last,
 )
 
 READING = (keras.layers.Dense, *CONVOLUTIONS, *TRANSPOSED, *SEPARABLE)
 
 
 def reads(layer):
-    """Say whether each unit of a layer may read every channel of its input."""
-    return isinstance(layer, READING) and getattr(layer, "groups", 1) == 1
+    """Say whether each unit of a layer, of Keras' own, may read every channel of its input."""
+    return type(layer) in READING and getattr(layer, "groups", 1) == 1
 
 
 def reading_kernel(layer):
@@ -28,25 +29,28 @@ def reading_kernel(layer):
     A depthwise layer's is (positions, inputs, multiplier).
     """
     if isinstance(layer, SEPARABLE):
-        depthwise, pointwise = (
-            np.asarray(layer.depthwise_kernel),
-            np.asarray(layer.pointwise_kernel),
-        )
+        depthwise, pointwise = _array(layer.depthwise_kernel), _array(layer.pointwise_kernel)
         *_, inputs, multiplier = depthwise.shape
         depthwise = depthwise.reshape(-1, inputs, multiplier)
         return np.einsum("pim,imu->piu", depthwise, pointwise.reshape(inputs, multiplier, -1))
     if isinstance(layer, DEPTHWISE):
-        return np.asarray(layer.kernel).reshape(-1, *layer.kernel.shape[-2:])
-    kernel = kernel_values(layer)
+        return _array(layer.kernel).reshape(-1, *layer.kernel.shape[-2:])
+    kernel = units_last(layer, _array(layer.kernel))
     if is_depthwise(layer):  # a convolution with a group for each input
         return kernel.reshape(-1, layer.groups, kernel.shape[-1] // layer.groups)
     return kernel.reshape(-1, *kernel.shape[-2:])
 
 
+def _array(weight):
+    """Return a weight as an array that NumPy can compute with: half precision as single."""
+    array = np.asarray(weight)
+    return array if array.itemsize > 2 else array.astype(np.float32)
+
+
 def bias_values(layer):
     """Return the bias of a layer that has or could have one, in double precision."""
-    units = kernel_values(layer).shape[-1]
-    return np.asarray(layer.bias if layer.use_bias else np.zeros(units), np.float64)
+    bias = layer.bias if layer.use_bias else np.zeros(number_of_units(layer))
+    return np.asarray(bias).astype(np.float64)
 
 
 def carriers_needed(layer):

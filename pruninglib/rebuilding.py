@@ -5,7 +5,7 @@ import warnings
 
 import keras
 
-from pruninglib.graph import check_graph, check_model, is_graph, leaves
+from pruninglib.graph import check_graph, check_model, graph_of, is_graph, leaves
 
 
 def rebuild(model, change=None, input_shape=None):
@@ -29,28 +29,38 @@ def rebuild(model, change=None, input_shape=None):
         return made[id(layer)]
 
     def nested(model):
-        inputs = keras.tree.map_structure(new_input, model.input)
-        twin = keras.models.clone_model(model, inputs, clone_function=copy)
-        twin.trainable = model.trainable
-        return twin
+        inputs = keras.tree.map_structure(new_input, graph_of(model).input)
+        return _like(model, keras.models.clone_model(model, inputs, clone_function=copy))
 
     def new_input(tensor):
         shape = input_shape(tensor) if input_shape else tensor.shape
-        return keras.Input(batch_shape=shape, dtype=tensor.dtype)
+        return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=tensor.name)
 
     def single(layer):
+        if hasattr(layer, "adapt") and not isinstance(layer, keras.layers.Normalization):
+            return layer  # such as a StringLookup: what it learned is in no weight
         config = layer.get_config()
         # what a Lambda runs is here already, not loaded from a file that might be anybody's
         trusted = {"safe_mode": False} if isinstance(layer, keras.layers.Lambda) else {}
         return type(layer).from_config(change(layer, config) if change else config, **trusted)
 
     try:
-        twin = keras.models.clone_model(model, clone_function=copy)
+        twin = _like(model, keras.models.clone_model(model, clone_function=copy))
         _compile_alike(twin, model)
     except (TypeError, ValueError) as error:
         raise _cannot_copy(model, error) from error
     if not twin.built:
         twin.build(model.input_shape)
+    return twin
+
+
+def _like(model, twin):
+    """Return a clone with what Keras leaves out: the class of a Sequential, and being frozen."""
+    if isinstance(model, keras.Sequential) and type(model) is not keras.Sequential:
+        inputs = [keras.Input(batch_shape=twin.input_shape, dtype=twin.inputs[0].dtype)]
+        twin = type(model)([*inputs, *twin.layers], name=model.name)
+    if not model.trainable:
+        twin.trainable = False
     return twin
 
 

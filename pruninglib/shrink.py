@@ -6,6 +6,7 @@ that read it goes into their biases, so that the outputs stay the same to roundi
 """
 
 from collections import Counter
+from numbers import Integral
 
 from pruninglib.cutting import cut_model
 from pruninglib.graph import check_graph
@@ -54,7 +55,7 @@ def plan_shrink(pruned, round_to=1):
 def _check(pruned, round_to):
     prunable_layers(pruned)
     check_graph(pruned)
-    if not (isinstance(round_to, int) and round_to >= 1):
+    if not isinstance(round_to, Integral) or isinstance(round_to, bool) or round_to < 1:
         raise ValueError(f"round_to must be a whole number from 1 on, got {round_to!r}.")
 
 
@@ -64,9 +65,12 @@ def _rows(model, plan):
         zero = ~kernel_values(layer).reshape(-1, number_of_units(layer)).any(axis=0)
         row = {"layer": name, "units": zero.size, "units_after": zero.size}
         if name not in steps:
-            yield row | {"why": "it is in a model that is used more than once"}
+            yield row | {"why": "it is in a model that is not looked into"}
             continue
-        labels = plan.labels[plan.channels[id(steps[name].call.outputs[0])].groups]
+        if steps[name].output is None:
+            yield row | {"why": steps[name].reason}
+            continue
+        labels = plan.labels[steps[name].output.groups]
         left = ~plan.goes[labels]
         row["units_after"] = int(left.sum())
         if (left & zero).any():

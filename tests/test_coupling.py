@@ -91,6 +91,8 @@ def test_scores_may_come_from_elsewhere(residual):
     masks = make_masks(residual, scores, 0.5, include=["alone", "left"], coupled=True)
     assert_array_equal(masks["right"], np.arange(10) >= 5)
     assert_array_equal(masks["alone"], np.arange(6) >= 3)
+    with pytest.raises(ValueError, match=r"scores lack the layers \['after'\]"):
+        make_masks(residual, scores, 0.5, coupled=True)
 
 
 def test_channels_that_a_concatenation_brings_to_an_add_go_with_theirs():
@@ -116,5 +118,5 @@ def test_scores_of_weights_are_refused(residual):
 
 
 def test_a_pattern_is_refused(residual):
-    with pytest.raises(ValueError, match=r"sparsity must .* got '2:4'"):
+    with pytest.raises(ValueError, match=r"coupled=True for units; got '2:4'"):
         make_masks(residual, unit_norm, "2:4", coupled=True)
