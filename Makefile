@@ -1,11 +1,13 @@
-# make run | test | results | lab | bench, on a fresh machine with Python 3.11 to 3.13
+# make run | test | test-jax | results | lab | bench, on a fresh machine with Python 3.11 to 3.13
 PYTHON ?= python3
 ENV = .venv
 BIN = $(ENV)/bin
 PACKAGES = -c constraints.txt -r requirements.txt -r requirements-dev.txt -e .
 INSTALL = pip install -q --python $(BIN)/python $(PACKAGES)
 
-.PHONY: run test results lab bench clean
+ON_JAX = $(patsubst %,tests/test_%.py,criteria masks hold pruning prunable kernels coupling graph rebuilding shrink)
+
+.PHONY: run test test-jax results lab bench clean
 
 run: $(ENV)/ready  ## all four notebooks on the embedded digits, in runs/quick
 	$(BIN)/python notebooks/run.py quick --jobs 2
@@ -13,6 +15,10 @@ run: $(ENV)/ready  ## all four notebooks on the embedded digits, in runs/quick
 test: $(ENV)/ready  ## all tests
 	$(BIN)/ruff format --check . && $(BIN)/ruff check .
 	$(BIN)/python -m pytest
+
+test-jax: $(ENV)/ready  ## the tests of masks and shrinking with Keras on JAX (400 MB more, in .venv/jax)
+	$(BIN)/python -m pip install -q --upgrade --target $(ENV)/jax --no-deps jax==0.10.2 jaxlib==0.10.2 ml_dtypes==0.6.0
+	KERAS_BACKEND=jax PYTHONPATH=$(ENV)/jax $(BIN)/python -m pytest -q $(ON_JAX)
 
 results: $(ENV)/ready  ## rewrite data/results, figures and the notebooks' outputs (about six hours on 2 cores)
 	$(BIN)/python notebooks/run.py mnist fashion_mnist --publish
@@ -29,6 +35,7 @@ lab: $(ENV)/ready
 bench: $(ENV)/ready  ## ratios for benchmarks/README.md; run it with nothing else running
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/repair.py
+	$(BIN)/python benchmarks/shrink.py
 
 # uv where it can be had, for it is several times faster; else pip
 $(ENV)/ready: requirements.txt requirements-dev.txt constraints.txt pyproject.toml

@@ -7,10 +7,10 @@ the study, trained on MNIST, and 10,000 training images. Run it with nothing els
 """
 
 from itertools import pairwise
-from pathlib import Path
 from time import perf_counter
 
 import numpy as np
+from sections import write_section
 
 import pruninglib as pl
 
@@ -55,8 +55,7 @@ for name, found in times.items():
     spread = f"{np.median(found):.2f} ({min(found):.2f} to {max(found):.2f})"
     lines.append(f"| {name} | {spread} | {np.median(found / floor):.1f} |")
 table = "\n".join(lines)
-section = f"""## Repair
-
+section = f"""
 784-1000-1000-500-200-10, {EXAMPLES:,} images, {ROUNDS} rounds, variants in turn.
 
 {table}
@@ -66,6 +65,4 @@ the {sum(SIZES[1:]):,} units has a system of equations of its own; and each of t
 computes the outputs and one of the two products again. At 50 % the systems are largest. Inputs
 that are zero for all images, and units that are removed, take no part: hence the time for units.
 """
-readme = Path(__file__).with_name("README.md")
-readme.write_text(readme.read_text().split("## Repair")[0].rstrip() + "\n\n" + section)
-print(section)
+write_section("Repair", section)

@@ -75,6 +75,11 @@ def test_criteria_need_numpy_only():
     assert imports(source("criteria")) == {"numbers", "numpy", "zlib"}
 
 
+def test_only_what_runs_networks_needs_tensorflow():
+    needing = {name for name in MODULES if "tensorflow" in imports(source(name))}
+    assert needing == {"quiet", "models", "training", "execution", "saliency"}
+
+
 @pytest.mark.parametrize(
     ("line", "found"),
     [

@@ -115,6 +115,7 @@ def test_gradual_pruning_ends_at_its_sparsity(trainable, criterion):
         assert zero_units(trainable.get_layer("a")).sum() == 3
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="taylor uses TensorFlow")
 @pytest.mark.parametrize("units", [True, False])
 def test_taylor_scores_have_the_shape_that_masks_need(trainable, units):
     trainable.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))

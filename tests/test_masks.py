@@ -80,7 +80,7 @@ def test_unit_norms_are_divided_by_the_root_of_the_fan_in_in_global_scope_only()
             layers.Conv2D(5, 3, name="conv"),
             layers.Flatten(),
             dense(6, name="dense"),
-            dense(2, None),
+            dense(2, None, name="end"),
         ]
     )
     by_layer, together = layer_scores(model, unit_norm), layer_scores(model, unit_norm, "global")

@@ -28,11 +28,11 @@ def printed():
 
 
 def test_every_block_that_prints_shows_its_output(printed):
-    assert len(printed) == 3
+    assert len(printed) == 4
     assert all(expected and found for expected, found in printed)
 
 
-@pytest.mark.parametrize("block", range(3))
+@pytest.mark.parametrize("block", range(4))
 def test_the_examples_print_what_the_readme_says(printed, block):
     expected, found = (re.split(r"\s+", text.strip()) for text in printed[block])
     assert len(expected) == len(found)
