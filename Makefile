@@ -27,6 +27,8 @@ results: $(ENV)/ready  ## rewrite data/results, figures and the notebooks' outpu
 	$(BIN)/python notebooks/run.py mnist_more_seeds fashion_mnist_more_seeds --only 3 --publish
 	$(BIN)/python notebooks/run.py neuron_merging --only 3 --publish
 	$(BIN)/python notebooks/run.py frontier frontier_shifted --only 2 --publish
+	$(BIN)/python examples/residual_network.py --dataset fashion_mnist --epochs 5 --iterations 600 --seeds 0 1 2
+	cp runs/residual_network/residual_network.csv data/results/fashion_mnist/
 	$(BIN)/python notebooks/readme.py
 
 lab: $(ENV)/ready

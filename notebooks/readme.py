@@ -49,6 +49,45 @@ def headline():
     )
 
 
+def story():
+    """Return what examples/residual_network.py measured, as Markdown."""
+    table = pd.read_csv(RESULTS / "fashion_mnist" / "residual_network.csv")
+    dense = table[table["stage"] == "dense"]
+    sizes = [column.removeprefix("ms_") for column in table if column.count("_") == 1 and "ms_" in column]
+    heads = ["units removed", "as pruned", "repaired", "trained on", "parameters", "MACs", ".keras"]
+    heads += ["LiteRT", *(f"ms, batch {int(size):,}" for size in sizes)]
+    lines = [["0%", "", "", percent(dense["accuracy"]), *costs(dense, sizes)]]
+    for sparsity, rows in table[table["sparsity"] > 0].groupby("sparsity"):
+        stages = [rows[rows["stage"] == stage] for stage in ("pruned", "repaired", "trained on")]
+        accuracies = [percent(found["accuracy"]) for found in stages]
+        lines.append([f"{sparsity:.0%}", *accuracies, *costs(stages[-1], sizes)])
+    return (
+        f"{markdown(heads, lines)}\n\nFashion-MNIST, test set, {table['seed'].nunique()} seeds, mean "
+        "± standard deviation. Milliseconds: medians and quartiles, as compiled graphs, all networks "
+        "in turn, on 2 cores, means over the seeds; the masked networks that are not shrunk take "
+        f"{masked_time(table, sizes)} times those of the dense one.\n"
+    )
+
+
+def costs(rows, sizes):
+    """Return what networks cost, as cells: means over the seeds."""
+    mean = rows.mean(numeric_only=True)
+    times = [
+        f"{mean[f'ms_{size}']:.2f} ({mean[f'ms_{size}_q1']:.2f} to {mean[f'ms_{size}_q3']:.2f})"
+        for size in sizes
+    ]
+    files = [f"{mean[column] / 1000:.0f} kB" for column in ("file_bytes", "litert_bytes")]
+    return [f"{mean['parameters']:,.0f}", f"{mean['macs'] / 1e6:.2f} million", *files, *times]
+
+
+def masked_time(table, sizes):
+    """Return the least and the largest ratio of a masked network's time to the dense one's."""
+    masked, dense = (table[table["stage"] == stage] for stage in ("pruned", "dense"))
+    dense = dense.set_index("seed")
+    ratios = [masked[f"ms_{n}"] / masked["seed"].map(dense[f"ms_{n}"]) for n in sizes]
+    return f"{min(map(min, ratios)):.2f} to {max(map(max, ratios)):.2f}"
+
+
 def results():
     """Return the results section as Markdown."""
     sections = [accuracy_table(name) + timing_table(name) for name in NAMES]
@@ -342,7 +381,7 @@ def running_times():
 
 def updated(text):
     """Return the README's text with the sections of numbers written anew."""
-    for name, section in {"headline": headline, "results": results}.items():
+    for name, section in {"headline": headline, "story": story, "results": results}.items():
         begin, end = (
             f"<!-- {name}: written by notebooks/readme.py -->\n",
             f"<!-- end of {name} -->\n",

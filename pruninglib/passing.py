@@ -30,8 +30,8 @@ PADDING = kinds("ZeroPadding2D")
 SHAPING = kinds("Flatten Reshape")
 SIZED = kinds("Reshape Rescaling Normalization")  # their settings may hold numbers of channels
 MERGING = kinds("Add Subtract Multiply Average Maximum Minimum")
-OPERATIONS = """ Add Subtract Multiply Divide TrueDivide Maximum Minimum Negative Absolute Square
-    Relu Relu6 LeakyRelu Elu Selu Gelu Silu Sigmoid HardSigmoid HardSilu Tanh Softplus """
+OPERATIONS = """Add Subtract Multiply Divide TrueDivide Maximum Minimum Negative Absolute Square
+    Relu Relu6 LeakyRelu Elu Selu Gelu Silu Sigmoid HardSigmoid HardSilu Tanh Softplus""".split()  # noqa: SIM905
 
 
 def acts_on_each_unit(activation):
@@ -90,7 +90,7 @@ def _merges(call):
         return False
     given = keras.tree.flatten((arguments.args, arguments.kwargs))
     numbers = [x for x in given if not isinstance(x, keras.KerasTensor)]
-    return f" {kind.__name__} " in OPERATIONS and not any(map(np.ndim, numbers))
+    return kind.__name__ in OPERATIONS and not any(map(np.ndim, numbers))
 
 
 def _merged(call, channels, groups):
