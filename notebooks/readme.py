@@ -53,7 +53,9 @@ def story():
     """Return what examples/residual_network.py measured, as Markdown."""
     table = pd.read_csv(RESULTS / "fashion_mnist" / "residual_network.csv")
     dense = table[table["stage"] == "dense"]
-    sizes = [column.removeprefix("ms_") for column in table if column.count("_") == 1 and "ms_" in column]
+    sizes = [
+        column.removeprefix("ms_") for column in table if column.count("_") == 1 and "ms_" in column
+    ]
     heads = ["units removed", "as pruned", "repaired", "trained on", "parameters", "MACs", ".keras"]
     heads += ["LiteRT", *(f"ms, batch {int(size):,}" for size in sizes)]
     lines = [["0%", "", "", percent(dense["accuracy"]), *costs(dense, sizes)]]

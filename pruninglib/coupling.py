@@ -28,8 +28,9 @@ def coupled_masks(model, criterion, sparsity, scope="layer", include=None, exclu
     if any(values.ndim > 1 for values in scores.values()):
         raise ValueError("coupled=True removes units: pass a criterion of units, like unit_norm.")
     has = {name: np.bincount(found, minlength=open_.size) > 0 for name, found in numbers.items()}
-    open_ &= np.any([has[name] for name in wanted if name in has], axis=0)
-    open_ &= ~np.any([has[name] for name in left_alone if name in has] or [~open_ & False], axis=0)
+    open_ &= sum(has[name] for name in wanted if name in has) > 0
+    for name in set(left_alone) & set(has):
+        open_ &= ~has[name]
     if not open_.any():
         raise ValueError(
             f"Model {model.name!r} has no unit in {wanted} that shrink could remove: "
@@ -48,8 +49,12 @@ def _joint_units(model):
     count, labels = groups.labels()
     open_ = np.ones(count, bool)
     open_[list(groups.kept(labels))] = False
-    known = [step for step in steps if isinstance(step.call.layer, PRUNABLE) and step.output]
+    known = [step for step in steps if _has_units(step)]
     return {step.call.name: labels[step.output.groups] for step in known}, open_
+
+
+def _has_units(step):
+    return isinstance(step.call.layer, PRUNABLE) and step.output is not None
 
 
 def _ranked_together(has, open_, sparsity, scope):

@@ -53,15 +53,10 @@ def make_plan(model, round_to=1):
     read = _read_channels(readers, labels, stays)
     alive = _alive(steps, labels)
     for step, seen in zip(readers, read, strict=True):
-        for label in labels[step.inputs[0].groups[seen & np.isnan(step.inputs[0].constant)]]:
-            names = ", ".join(map(repr, alive.get(int(label), ())))
+        varying = seen & np.isnan(step.inputs[0].constant)
+        for label in labels[step.inputs[0].groups[varying]]:
             reason = f"its constant is spread unevenly on the way to {step.call.name!r}"
-            _keep(
-                stays,
-                why,
-                [label],
-                f"it goes only together with units of {names}" if names else reason,
-            )
+            _keep(stays, why, [label], alive.get(int(label), reason))
     for step, seen in zip(readers, read, strict=True):
         _keep_carriers(step, seen, labels, stays, why)
     _round(readers, labels, stays, why, round_to)
@@ -84,13 +79,16 @@ def _read_channels(readers, labels, stays):
 
 
 def _alive(steps, labels):
-    """Return {joint group: names of the layers of which it has units that are no constants}."""
+    """Return {joint group: of which layers it has units that are no constants}, in words."""
     alive = {}
     for step in steps:
         if isinstance(step.call.layer, PRUNABLE) and step.output is not None:
             for label in np.unique(labels[step.output.groups[np.isnan(step.output.constant)]]):
-                alive.setdefault(int(label), []).append(step.call.name)
-    return alive
+                alive.setdefault(int(label), []).append(repr(step.call.name))
+    return {
+        label: f"it goes only together with units of {', '.join(names)}"
+        for label, names in alive.items()
+    }
 
 
 def _keep(stays, why, labels, reason):
