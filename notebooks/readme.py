@@ -64,9 +64,9 @@ def story():
         accuracies = [percent(found["accuracy"]) for found in stages]
         lines.append([f"{sparsity:.0%}", *accuracies, *costs(stages[-1], sizes)])
     return (
-        f"{markdown(heads, lines)}\n\nFashion-MNIST, test set, {table['seed'].nunique()} seeds, mean "
-        "± standard deviation. Milliseconds: medians and quartiles, as compiled graphs, all networks "
-        "in turn, on 2 cores, means over the seeds; the masked networks that are not shrunk take "
+        f"{markdown(heads, lines)}\n\nFashion-MNIST, test set, {table['seed'].nunique()} seeds, "
+        "mean ± standard deviation. Milliseconds: medians and quartiles, as compiled graphs, all "
+        "networks in turn, on 2 cores, means over the seeds; masked networks, not shrunk, take "
         f"{masked_time(table, sizes)} times those of the dense one.\n"
     )
 
