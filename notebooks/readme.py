@@ -66,16 +66,17 @@ def story():
     return (
         f"{markdown(heads, lines)}\n\nFashion-MNIST, test set, {table['seed'].nunique()} seeds, "
         "mean ± standard deviation. Milliseconds: medians and quartiles, as compiled graphs, all "
-        "networks in turn, on 2 cores, means over the seeds; masked networks, not shrunk, take "
+        f"networks in turn, on 2 cores, seed {table['seed'].max()} (at the others the machine had "
+        "other work); masked networks, not shrunk, take "
         f"{masked_time(table, sizes)} times those of the dense one.\n"
     )
 
 
 def costs(rows, sizes):
-    """Return what networks cost, as cells: means over the seeds."""
-    mean = rows.mean(numeric_only=True)
+    """Return what networks cost, as cells: sizes are means over the seeds, times of the last."""
+    mean, last = rows.mean(numeric_only=True), rows[rows["seed"] == rows["seed"].max()].iloc[0]
     times = [
-        f"{mean[f'ms_{size}']:.2f} ({mean[f'ms_{size}_q1']:.2f} to {mean[f'ms_{size}_q3']:.2f})"
+        f"{last[f'ms_{size}']:.2f} ({last[f'ms_{size}_q1']:.2f} to {last[f'ms_{size}_q3']:.2f})"
         for size in sizes
     ]
     files = [f"{mean[column] / 1000:.0f} kB" for column in ("file_bytes", "litert_bytes")]
@@ -84,6 +85,7 @@ def costs(rows, sizes):
 
 def masked_time(table, sizes):
     """Return the least and the largest ratio of a masked network's time to the dense one's."""
+    table = table[table["seed"] == table["seed"].max()]
     masked, dense = (table[table["stage"] == stage] for stage in ("pruned", "dense"))
     dense = dense.set_index("seed")
     ratios = [masked[f"ms_{n}"] / masked["seed"].map(dense[f"ms_{n}"]) for n in sizes]
