@@ -10,7 +10,7 @@ from pruninglib.channels import Channels, Groups
 from pruninglib.graph import Call, is_in_training, leaves, unnested
 from pruninglib.kernels import CONVOLUTIONS, DEPTHWISE, PRUNABLE, is_depthwise, is_prunable
 from pruninglib.passing import SIZED, acts_on_each_unit, pass_on
-from pruninglib.reading import bias_values, is_uneven, reading_kernel, reads
+from pruninglib.reading import bias_values, depthwise_kernel, given, is_uneven, reads, weighs
 
 
 class Step(NamedTuple):
@@ -98,7 +98,7 @@ def _follow(call, inputs, groups):
         output = groups.fresh(call.outputs[0].shape[-1])
         return _activated(call, output.groups, _sums(call.layer, inputs[0]), groups)
     if type(call.layer) in (*DEPTHWISE, *CONVOLUTIONS):
-        kernel = reading_kernel(call.layer)
+        kernel = depthwise_kernel(call.layer)
         numbers = np.repeat(inputs[0].groups, kernel.shape[-1])
         return _activated(call, numbers, _products(call.layer, kernel, inputs[0]), groups)
     return pass_on(call, inputs, groups)
@@ -106,12 +106,10 @@ def _follow(call, inputs, groups):
 
 def _sums(layer, channels):
     """Return what units compute before the activation, NaN where it varies."""
-    kernel, constant = reading_kernel(layer), channels.constant
+    constant = channels.constant
     varies = np.isnan(constant) | (is_uneven(layer, channels.bordered) & (constant != 0))
-    live = (kernel if varies.all() else kernel[:, varies]).any(axis=(0, 1))
-    if live.all():
-        return np.full(live.size, np.nan)
-    sums = np.where(varies, 0, constant) @ kernel.sum(axis=0, dtype=np.float64)
+    live = weighs(layer)[varies].any(axis=0)
+    sums = given(layer, np.where(varies, 0, constant)).sum(axis=0)
     return np.where(live, np.nan, bias_values(layer) + sums)
 
 

@@ -3,14 +3,14 @@
 import numpy as np
 
 from pruninglib.kernels import SEPARABLE, as_kernel, units_last
-from pruninglib.reading import bias_values, carriers_needed, is_uneven, reading_kernel
+from pruninglib.reading import bias_values, carriers_needed, given, is_uneven
 
 
 def folded_bias(step, plan):
     """Return the bias of the units that are left, with what the constants gone gave to them."""
     gone, bias = _constants(step, ~plan.left(step.inputs[0])), bias_values(step.call.layer)
     if gone.any() and not _uneven(step):
-        bias = bias + gone @ reading_kernel(step.call.layer).sum(axis=0, dtype=np.float64)
+        bias = bias + given(step.call.layer, gone).sum(axis=0)
     return bias[plan.left(step.output)]
 
 
@@ -34,22 +34,21 @@ def carry(step, plan, weights, masks):
     carriers = np.argsort(-np.abs(constants), kind="stable")[: carriers_needed(layer)]
     moved = gone.copy()
     moved[carriers] = constants[carriers]
-    given = np.tensordot(reading_kernel(layer), moved, ([1], [0]))  # (positions, units)
     if not constants[carriers].all():  # nothing that is left reads what is gone
         return weights, masks
     carry_with = _by_position if isinstance(layer, SEPARABLE) else _by_one
-    weights = carry_with(layer, weights, given, carriers, constants)
+    weights = carry_with(layer, weights, given(layer, moved), carriers, constants)
     return weights, _joined_masks(layer, masks, carriers, moved != 0)
 
 
-def _by_one(layer, weights, given, carriers, constants):
+def _by_one(layer, weights, sums, carriers, constants):
     (carrier,) = carriers
     kernel = units_last(layer, weights["kernel"]).copy()
-    kernel[..., carrier, :] = (given / constants[carrier]).reshape(kernel[..., carrier, :].shape)
+    kernel[..., carrier, :] = (sums / constants[carrier]).reshape(kernel[..., carrier, :].shape)
     return weights | {"kernel": as_kernel(layer, kernel)}
 
 
-def _by_position(layer, weights, given, carriers, constants):
+def _by_position(layer, weights, sums, carriers, constants):
     """Let the first channel of the multiplier of each carrier see one position."""
     depthwise, pointwise = (weights[f"{kind}_kernel"].copy() for kind in ("depthwise", "pointwise"))
     *_, inputs, multiplier = depthwise.shape
@@ -59,7 +58,7 @@ def _by_position(layer, weights, given, carriers, constants):
     )
     seen[:, carriers], weighed[carriers] = 0, 0
     seen[range(len(seen)), carriers, 0] = 1
-    weighed[carriers, 0] = given / constants[carriers, None]
+    weighed[carriers, 0] = sums / constants[carriers, None]
     return weights | {"depthwise_kernel": depthwise, "pointwise_kernel": pointwise}
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from pruninglib.flow import flow
 from pruninglib.kernels import PRUNABLE
-from pruninglib.reading import carriers_needed, is_uneven, reading_kernel, reads
+from pruninglib.reading import carriers_needed, is_uneven, reads, weighs
 
 LEAST = 0.01  # of the largest: a smaller constant would need a large kernel to carry it
 
@@ -65,7 +65,7 @@ def make_plan(model, round_to=1):
 
 def _read_channels(readers, labels, stays):
     """Return which input channels of each reader matter to what stays, in the end."""
-    weighed = [reading_kernel(step.call.layer).any(axis=0) for step in readers]
+    weighed = [weighs(step.call.layer) for step in readers]
     needed, before = stays.copy(), None
     while before is None or (needed != before).any():
         before = needed.copy()

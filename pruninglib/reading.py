@@ -10,7 +10,6 @@ from pruninglib.kernels import (
     DEPTHWISE,
     SEPARABLE,
     TRANSPOSED,
-    is_depthwise,
     number_of_units,
     units_last,
 )
@@ -23,22 +22,49 @@ def reads(layer):
     return type(layer) in READING and getattr(layer, "groups", 1) == 1
 
 
-def reading_kernel(layer):
-    """Return what each unit weighs each input with, as an array (positions, inputs, units).
-
-    A depthwise layer's is (positions, inputs, multiplier).
-    """
+def weighs(layer):
+    """Return which inputs each unit weighs with anything but zero, an array (inputs, units)."""
     if isinstance(layer, SEPARABLE):
-        depthwise, pointwise = _array(layer.depthwise_kernel), _array(layer.pointwise_kernel)
-        *_, inputs, multiplier = depthwise.shape
-        depthwise = depthwise.reshape(-1, inputs, multiplier)
-        return np.einsum("pim,imu->piu", depthwise, pointwise.reshape(inputs, multiplier, -1))
-    if isinstance(layer, DEPTHWISE):
-        return _array(layer.kernel).reshape(-1, *layer.kernel.shape[-2:])
-    kernel = units_last(layer, _array(layer.kernel))
-    if is_depthwise(layer):  # a convolution with a group for each input
+        depthwise, pointwise = _separable(layer)
+        return (pointwise * depthwise.any(axis=0)[..., None]).any(axis=1)
+    return _by_position(layer).any(axis=0)
+
+
+def given(layer, constants):
+    """Return what constant inputs give each unit at each position of the kernel.
+
+    Args:
+        constants: (inputs,) values; only what is not zero is looked at.
+
+    Returns an array (positions, units) in double precision.
+    """
+    some = np.flatnonzero(constants)
+    if isinstance(layer, SEPARABLE):
+        depthwise, pointwise = _separable(layer)
+        seen = depthwise[:, some] * constants[some, None]
+        return seen.reshape(len(seen), -1) @ pointwise[some].reshape(-1, pointwise.shape[-1])
+    return np.stack([constants[some] @ kernel[some] for kernel in _by_position(layer)])
+
+
+def depthwise_kernel(layer):
+    """Return the kernel of a depthwise layer as an array (positions, inputs, multiplier)."""
+    kernel = _array(layer.kernel)
+    if not isinstance(layer, DEPTHWISE):  # a convolution with a group for each input
         return kernel.reshape(-1, layer.groups, kernel.shape[-1] // layer.groups)
     return kernel.reshape(-1, *kernel.shape[-2:])
+
+
+def _by_position(layer):
+    """Return the kernel of a layer that reads as an array (positions, inputs, units)."""
+    kernel = units_last(layer, _array(layer.kernel))
+    return kernel.reshape(-1, *kernel.shape[-2:])
+
+
+def _separable(layer):
+    """Return the kernels as (positions, inputs, multiplier) and (inputs, multiplier, units)."""
+    depthwise, pointwise = _array(layer.depthwise_kernel), _array(layer.pointwise_kernel)
+    *_, inputs, multiplier = depthwise.shape
+    return depthwise.reshape(-1, inputs, multiplier), pointwise.reshape(inputs, multiplier, -1)
 
 
 def _array(weight):

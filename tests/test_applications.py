@@ -68,7 +68,8 @@ def enliven(model, images, density):
             weight.assign(weight * np.sqrt(2 / density))
     model(images, training=True)
     for layer in normalizations:
-        mean, variance = np.asarray(layer.moving_mean), np.asarray(layer.moving_variance) + 0.01
+        mean, variance = np.asarray(layer.moving_mean), np.asarray(layer.moving_variance)
+        variance = np.maximum(variance, variance.mean())  # else some channels are blown up
         layer.moving_mean.assign(mean + rng.normal(0, 0.2, mean.shape) * np.sqrt(variance))
         layer.moving_variance.assign(variance * rng.uniform(0.8, 1.2, mean.shape))
 
