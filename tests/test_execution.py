@@ -124,3 +124,17 @@ def test_macs_count_a_layer_once_for_each_use():
     inputs, shared = keras.Input((4,)), keras.layers.Dense(4, use_bias=False)
     model = keras.Model(inputs, keras.layers.Dense(2)(shared(shared(inputs))))
     assert count_macs(model) == 2 * 16 + 8
+
+
+def test_macs_of_every_kind_of_convolution_and_of_nested_models():
+    kinds = {
+        layers.Conv2DTranspose(4, 3, strides=2): 8 * 8 * (3 * 3 * 2 * 4),  # at each input position
+        layers.DepthwiseConv2D(3, depth_multiplier=2): 6 * 6 * (3 * 3 * 2 * 2),
+        layers.SeparableConv2D(4, 3): 6 * 6 * (3 * 3 * 2 + 2 * 4),
+        keras.Sequential([keras.Input((8, 8, 2)), layers.Conv2D(4, 3)]): 6 * 6 * (3 * 3 * 2 * 4),
+    }
+    for layer, expected in kinds.items():
+        assert count_macs(keras.Sequential([keras.Input((8, 8, 2)), layer])) == expected
+    inputs, nested = keras.Input((8, 8, 2)), list(kinds)[-1]
+    twice = keras.Model(inputs, layers.Add()([nested(inputs), nested(inputs)]))
+    assert count_macs(twice) == 2 * kinds[nested]

@@ -276,3 +276,12 @@ def test_moving_average_of_the_weights_is_refused(tiny):
     model = with_moving_average()
     with pytest.raises(ValueError, match=r"use_ema=True.*Compile with use_ema=False"):
         fit(model, tiny, halving())
+
+
+def test_layers_that_are_excluded_are_left_alone(tiny):
+    model = network()
+    names = [layer.name for layer in model.layers]
+    model = fit(model, tiny, halving(exclude=names[:1]))
+    zeros = {layer.name: np.mean(np.asarray(layer.kernel) == 0) for layer in model.layers}
+    assert zeros[names[0]] == 0
+    assert zeros[names[1]] == 0.5
