@@ -88,10 +88,10 @@ def main(arguments=None):
     with written_whole(options.output / "plan.csv") as path:
         plan = pl.plan_shrink(networks["pruned", smallest])
         pd.DataFrame(plan).to_csv(path, index=False)
-    networks["trained on", smallest].save(options.output / "residual_network.keras")
-    networks["trained on", smallest].export(
-        options.output / "residual_network.tflite", format="litert", verbose=False
-    )
+    with written_whole(options.output / "residual_network.keras") as path:
+        networks["trained on", smallest].save(path)
+    with written_whole(options.output / "residual_network.tflite") as path:
+        networks["trained on", smallest].export(path, format="litert", verbose=False)
 
 
 if __name__ == "__main__":

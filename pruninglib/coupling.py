@@ -5,7 +5,6 @@ import numpy as np
 from pruninglib.criteria import check_sparsity, top_k_mask
 from pruninglib.flow import flow
 from pruninglib.graph import check_graph
-from pruninglib.kernels import PRUNABLE
 from pruninglib.prunable import chosen, matching, prunable_layers
 from pruninglib.scores import layer_scores
 
@@ -49,12 +48,8 @@ def _joint_units(model):
     count, labels = groups.labels()
     open_ = np.ones(count, bool)
     open_[list(groups.kept(labels))] = False
-    known = [step for step in steps if _has_units(step)]
+    known = [step for step in steps if step.has_units()]
     return {step.call.name: labels[step.output.groups] for step in known}, open_
-
-
-def _has_units(step):
-    return isinstance(step.call.layer, PRUNABLE) and step.output is not None
 
 
 def _ranked_together(has, open_, sparsity, scope):

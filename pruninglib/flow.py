@@ -21,6 +21,10 @@ class Step(NamedTuple):
     output: Channels | None
     reason: str
 
+    def has_units(self):
+        """Say whether the layer has units, and it is known how they act."""
+        return isinstance(self.call.layer, PRUNABLE) and self.output is not None
+
 
 def flow(model):
     """Return (a `Step` for each call of a layer, {id of a tensor: its channels}, the `Groups`).

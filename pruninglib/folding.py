@@ -52,10 +52,8 @@ def _by_position(layer, weights, sums, carriers, constants):
     """Let the first channel of the multiplier of each carrier see one position."""
     depthwise, pointwise = (weights[f"{kind}_kernel"].copy() for kind in ("depthwise", "pointwise"))
     *_, inputs, multiplier = depthwise.shape
-    seen, weighed = (
-        depthwise.reshape(-1, inputs, multiplier),
-        pointwise.reshape(inputs, multiplier, -1),
-    )
+    seen = depthwise.reshape(-1, inputs, multiplier)
+    weighed = pointwise.reshape(inputs, multiplier, -1)
     seen[:, carriers], weighed[carriers] = 0, 0
     seen[range(len(seen)), carriers, 0] = 1
     weighed[carriers, 0] = sums / constants[carriers, None]

@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 
 from pruninglib.flow import flow
-from pruninglib.kernels import PRUNABLE
 from pruninglib.reading import carriers_needed, is_uneven, reads, weighs
 
 LEAST = 0.01  # of the largest: a smaller constant would need a large kernel to carry it
@@ -82,7 +81,7 @@ def _alive(steps, labels):
     """Return {joint group: of which layers it has units that are no constants}, in words."""
     alive = {}
     for step in steps:
-        if isinstance(step.call.layer, PRUNABLE) and step.output is not None:
+        if step.has_units():
             for label in np.unique(labels[step.output.groups[np.isnan(step.output.constant)]]):
                 alive.setdefault(int(label), []).append(repr(step.call.name))
     return {
