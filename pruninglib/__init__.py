@@ -22,14 +22,11 @@ from pruninglib.saliency import activation_aware, greedy_units, taylor
 from pruninglib.repair import repair
 from pruninglib.merging import merge_units
 from pruninglib.shrink import CannotShrink, plan_shrink, shrink
-from pruninglib.execution import (
-    compiled,
-    count_macs,
-    count_parameters,
-    eager,
-    file_bytes,
-    litert_bytes,
-)
+from pruninglib.costs import count_macs, count_parameters, file_bytes
+from pruninglib.execution import Executable, compiled, eager
+from pruninglib.sparse import numpy_dense, sparse
+from pruninglib.exported import litert, onnx
+from pruninglib.files import export, load
 from pruninglib.rates import budget
 from pruninglib.retraining import retrain
 from pruninglib.gradual import prune_gradually

@@ -4,7 +4,9 @@ import keras
 import numpy as np
 import pandas as pd
 
-from pruninglib.execution import compiled, count_macs, count_parameters, file_bytes, litert_bytes
+from pruninglib.costs import count_macs, count_parameters, file_bytes
+from pruninglib.execution import compiled
+from pruninglib.exported import litert_file
 from pruninglib.timing import time_models
 from pruninglib.training import targets
 
@@ -49,7 +51,7 @@ def compare(models, dataset, batch_sizes=(1, 64), repeats=30, litert=False):
             "macs": count_macs(model),
             "file_bytes": file_bytes(model),
             "gzip_bytes": file_bytes(model, compress=True),
-            **({"litert_bytes": litert_bytes(model)} if litert else {}),
+            **({"litert_bytes": len(litert_file(model))} if litert else {}),
         }
         for label, model in models.items()
     }

@@ -4,8 +4,9 @@ from functools import partial
 from itertools import product
 from time import perf_counter
 
+from pruninglib.costs import count_parameters
 from pruninglib.evaluation import evaluate
-from pruninglib.execution import count_parameters, eager
+from pruninglib.execution import eager
 from pruninglib.merging import merge_units
 from pruninglib.pruning import prune
 from pruninglib.rates import check_total

@@ -6,8 +6,9 @@ Every row says what was asked (`sparsity`) and what was measured (`measured_spar
 carries the caller's `labels`, such as seed=0.
 """
 
+from pruninglib.costs import count_parameters
 from pruninglib.evaluation import evaluate
-from pruninglib.execution import compiled, count_parameters, eager
+from pruninglib.execution import compiled, eager
 from pruninglib.pruning import measure_sparsity, prune, set_masks
 from pruninglib.retraining import without_removed_units
 from pruninglib.rows import asked, levels
@@ -34,7 +35,7 @@ def prune_sweep(model, dataset, criteria, sparsities, scope="layer", **labels):
         for sparsity, masks in levels(model, criterion, sparsities, scope):
             if pruned is None:
                 pruned = prune(model, masks)
-                run = compiled(pruned)
+                run = compiled(pruned, frozen=False)
             pruned.set_weights(weights)
             set_masks(pruned, masks)
             network = without_removed_units(pruned, masks)

@@ -1,23 +1,31 @@
 """Time networks against each other, fairly."""
 
-from time import perf_counter
+from time import perf_counter, process_time, sleep
 
 import numpy as np
 
+STEADY = 0.25  # a wider distance of the quartiles, relative to the median, is no result
 
-def time_models(runs, inputs, batch_sizes=(1, 64), repeats=30, least_seconds=0.002):
+
+def time_models(
+    runs, inputs, batch_sizes=(1, 64), repeats=10, limit=60, tolerance=0.05, least_seconds=0.002
+):
     """Yield rows of how long each network takes for one batch.
 
     Args:
-        runs: {label: function inputs -> outputs}, such as `eager(model)` or `compiled(model)`.
+        runs: {label: function inputs -> outputs}, such as an `Executable`.
         inputs: array (images, ...) from which the batches are taken in turn.
         batch_sizes: images in a batch; at most len(inputs).
-        repeats: measurements of each network.
+        repeats: measurements of each network after which the quartiles are looked at; as many
+            more follow until none has moved by more than `tolerance` of the median, or there are
+            `limit`.
         least_seconds: fast networks are called several times in a measurement, to fill this.
 
-    The networks take turns, so that a change in the machine's load meets all of them, each is
-    warmed up, and successive calls see different inputs. Rows: label, batch_size, median_ms,
-    q1_ms, q3_ms (quartiles, milliseconds for one batch), repeats, calls in a measurement.
+    The networks take turns, so that a change in the machine's load meets all of them. Each is
+    warmed up, waits until the threads of the one before sleep, and sees other inputs in successive
+    calls. Rows: label, runtime and threads (of an `Executable`), batch_size, median_ms, q1_ms,
+    q3_ms (quartiles, milliseconds for one batch), repeats, calls in a measurement, and steady:
+    whether the quartiles came to rest, within a quarter of the median from each other.
     """
     for batch_size in batch_sizes:
         if not 1 <= batch_size <= len(inputs):
@@ -30,21 +38,30 @@ def time_models(runs, inputs, batch_sizes=(1, 64), repeats=30, least_seconds=0.0
         for label, run in runs.items():
             _seconds(run, batches, 3)
             calls[label] = 1 + int(least_seconds / _seconds(run, batches, 3))
-        measured = {label: [] for label in runs}
-        for repeat in range(repeats):
-            for label, run in runs.items():
-                first = repeat * calls[label]
-                measured[label].append(1e3 * _seconds(run, batches, calls[label], first))
-        for label, milliseconds in measured.items():
-            q1, median, q3 = np.percentile(milliseconds, (25, 50, 75))
+        measured, quartiles, moved = {label: [] for label in runs}, None, np.full(len(runs), np.inf)
+        while moved.max() > tolerance and len(next(iter(measured.values()))) < limit:
+            for _ in range(repeats):
+                for label, run in runs.items():
+                    _wait_for_idle_threads()
+                    first = len(measured[label]) * (calls[label] + 1)
+                    run(batches[first % len(batches)])  # wakes its threads
+                    measured[label].append(1e3 * _seconds(run, batches, calls[label], first + 1))
+            before = quartiles
+            quartiles = np.percentile(list(measured.values()), (25, 50, 75), axis=1).T
+            if before is not None:
+                moved = np.abs(quartiles - before).max(axis=1) / quartiles[:, 1]
+        for (label, run), (q1, median, q3), shift in zip(runs.items(), quartiles, moved, strict=True):
             yield {
                 "label": label,
+                "runtime": getattr(run, "runtime", None),
+                "threads": getattr(run, "threads", None),
                 "batch_size": batch_size,
                 "median_ms": median,
                 "q1_ms": q1,
                 "q3_ms": q3,
-                "repeats": repeats,
+                "repeats": len(measured[label]),
                 "calls": calls[label],
+                "steady": bool(shift <= tolerance and q3 - q1 <= STEADY * median),
             }
 
 
@@ -53,3 +70,12 @@ def _seconds(run, batches, calls, first=0):
     for call in range(first, first + calls):
         run(batches[call % len(batches)])
     return (perf_counter() - start) / calls
+
+
+def _wait_for_idle_threads(most=0.3, step=0.01):
+    """Wait until this process uses hardly any processor: some threads stay busy after their work."""
+    for _ in range(int(most / step)):
+        before = process_time()
+        sleep(step)
+        if process_time() - before < step / 4:
+            return

@@ -1,0 +1,78 @@
+"""Write a model to a file whose suffix says in which form, and read it back."""
+
+import hashlib
+import zipfile
+from pathlib import Path
+
+import keras
+
+from pruninglib.exported import litert_file, run_litert
+from pruninglib.paths import written_whole
+from pruninglib.storage import read_packed, write_packed
+
+SEAL = b"pruninglib sha256"  # ends a .tflite file, whose format has no checksum
+
+
+def export(model, path, **settings):
+    """Write a model to a file; a failure leaves what was there before.
+
+    Args:
+        path: ending in .keras, as `model.save` writes it; in .npz, as small as it gets, with
+            zeros as bits and without optimizer state; or in .tflite, for LiteRT.
+        settings: for .npz values="float16", which rounds the weights; for .tflite sparse=True,
+            which stores kernels without their zeros.
+    """
+    write, _ = _form(path)
+    with written_whole(path) as temporary:
+        write(model, temporary, **settings)
+
+
+def load(path):
+    """Return what `export` wrote: a Keras model, or for .tflite an `Executable`.
+
+    Raises ValueError if the file is truncated or was altered.
+    """
+    _, read = _form(path)
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"There is no file {path}.")
+    return read(Path(path))
+
+
+def _form(path):
+    forms = {
+        ".keras": (lambda model, file: model.save(file), _read_keras),
+        ".npz": (lambda model, file, **how: write_packed(model, file, **how), read_packed),
+        ".tflite": (_write_litert, _read_litert),
+    }
+    if Path(path).suffix not in forms:
+        raise ValueError(f"Expected a file ending in {', '.join(forms)}, got {str(path)!r}.")
+    return forms[Path(path).suffix]
+
+
+def _read_keras(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except Exception as error:
+        raise _damaged(path, error) from error
+    if damaged:
+        raise _damaged(path, f"{damaged} has another checksum")
+    return keras.models.load_model(path)
+
+
+def _write_litert(model, path, sparse=False):
+    content = litert_file(model, sparse)
+    path.write_bytes(content + SEAL + hashlib.sha256(content).digest())
+
+
+def _read_litert(path):
+    content, found, digest = path.read_bytes().rpartition(SEAL)
+    if not found or hashlib.sha256(content).digest() != digest:
+        raise _damaged(path, "its checksum is missing or another one")
+    return run_litert(content)
+
+
+def _damaged(path, reason):
+    return ValueError(
+        f"{path} is truncated, altered or not from pruninglib.export: {reason}. Export it again."
+    )

@@ -1,0 +1,138 @@
+"""A model in a small file: its zeros as bits, the other weights as values or as codes.
+
+The file is an .npz of a few arrays of bytes, each compressed by LZMA, which comes close to what
+they hold. Zeros are one bit a weight. The others of a weight array that have at most 256
+different values, as after `share_weights`, are a codebook and a byte each; else they are floats,
+their first bytes together, their second bytes together, and so on: these are alike.
+"""
+
+import base64
+import io
+import json
+import zipfile
+import zlib
+
+import keras
+import numpy as np
+
+from pruninglib.graph import leaves
+from pruninglib.rebuilding import finish
+
+CODES = 256  # of a codebook, so that a code is a byte
+STREAMS = ("codes", "codebooks", "floats", "others")
+DATE = (1980, 1, 1, 0, 0, 0)  # the same model makes the same file
+
+
+def packed_bytes(model, values="float32"):
+    """Return the size in bytes of the file that `write_packed` writes."""
+    file = io.BytesIO()
+    write_packed(model, file, values)
+    return file.getbuffer().nbytes
+
+
+def write_packed(model, file, values="float32"):
+    """Write a model with its masks, and how it was compiled, but without optimizer state.
+
+    Args:
+        file: path or binary file.
+        values: "float32", which loses nothing, or "float16", which rounds float32 weights.
+    """
+    if values not in ("float32", "float16"):
+        raise ValueError(f'values must be "float32" or "float16", got {values!r}.')
+    masks, streams = {}, {name: bytearray() for name in STREAMS}
+    weights = [_encode(np.asarray(weight), masks, streams) for weight in model.weights]
+    config = _with_bits(
+        keras.saving.serialize_keras_object(model),
+        lambda bits: masks.setdefault(zlib.decompress(base64.b64decode(bits)), len(masks)),
+    )
+    floats = np.frombuffer(streams["floats"], "<f4")
+    rounded = floats.astype(np.dtype(values).newbyteorder("<"))
+    if np.isinf(rounded).sum() > np.isinf(floats).sum():
+        raise ValueError(f"A weight of {np.abs(floats).max():.3g} is too large for {values}.")
+    streams["floats"] = rounded.view(np.uint8).reshape(-1, rounded.itemsize).T.tobytes()
+    header = {"model": config, "weights": weights, "floats": rounded.dtype.str}
+    header["masks"] = [len(bits) for bits in masks]
+    streams = streams | {"header": json.dumps(header).encode(), "masks": b"".join(masks)}
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in streams.items():
+            entry = zipfile.ZipInfo(f"{name}.npy", DATE)
+            entry.compress_type = zipfile.ZIP_LZMA
+            with archive.open(entry, "w") as stream:
+                np.lib.format.write_array(stream, np.frombuffer(bytes(content), np.uint8))
+
+
+def read_packed(file):
+    """Return the model that `write_packed` wrote; raise ValueError if the file is not whole."""
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            content = {name: archive[name].tobytes() for name in (*STREAMS, "header", "masks")}
+        header = json.loads(content.pop("header"))
+        kind = np.dtype(header["floats"])
+        planes = np.frombuffer(content["floats"], np.uint8).reshape(kind.itemsize, -1)
+        content["floats"] = planes.T.copy().view(kind).astype("<f4").tobytes()
+        streams = {name: io.BytesIO(part) for name, part in content.items()}
+        masks = [streams["masks"].read(size) for size in header["masks"]]
+        values = [_decode(entry, masks, streams) for entry in header["weights"]]
+    except Exception as error:  # zip, LZMA, NumPy and JSON each raise their own
+        raise ValueError(
+            f"{file} is truncated, altered or no packed model ({error}). Export the model again."
+        ) from error
+    config = _with_bits(
+        header["model"], lambda i: base64.b64encode(zlib.compress(masks[i])).decode("ascii")
+    )
+    model = keras.saving.deserialize_keras_object(config)
+    for weight, value in zip(model.weights, values, strict=True):
+        weight.assign(value)
+    for _, layer in leaves(model):
+        finish(layer)
+    return model
+
+
+def _encode(weight, masks, streams):
+    """Put an array into the streams; return what it takes to find it there."""
+    entry = {"shape": weight.shape, "dtype": weight.dtype.name}
+    if weight.dtype != np.float32:
+        streams["others"] += weight.tobytes()
+        return entry
+    nonzero = weight.ravel() != 0
+    if not nonzero.all():
+        entry["mask"] = masks.setdefault(np.packbits(nonzero).tobytes(), len(masks))
+    kept = weight.ravel()[nonzero]
+    codebook, codes = np.unique(kept, return_inverse=True)
+    if len(codebook) <= min(CODES, len(kept) // 2):
+        entry["values"] = len(codebook)
+        streams["codebooks"] += codebook.astype("<f4").tobytes()
+        streams["codes"] += codes.astype(np.uint8).tobytes()
+    else:
+        streams["floats"] += kept.astype("<f4").tobytes()
+    return entry
+
+
+def _decode(entry, masks, streams):
+    """Return the array that `_encode` put into the streams."""
+    kind, size = np.dtype(entry["dtype"]), int(np.prod(entry["shape"]))
+    if kind != np.float32:
+        content = streams["others"].read(size * kind.itemsize)
+        return np.frombuffer(content, kind).reshape(entry["shape"])
+    bits = np.frombuffer(masks[entry["mask"]], np.uint8) if "mask" in entry else None
+    nonzero = np.ones(size, bool) if bits is None else np.unpackbits(bits, count=size).astype(bool)
+    count, weight = np.count_nonzero(nonzero), np.zeros(size, np.float32)
+    if "values" in entry:
+        codebook = np.frombuffer(streams["codebooks"].read(4 * entry["values"]), "<f4")
+        weight[nonzero] = codebook[np.frombuffer(streams["codes"].read(count), np.uint8)]
+    else:
+        weight[nonzero] = np.frombuffer(streams["floats"].read(4 * count), "<f4")
+    return weight.reshape(entry["shape"])
+
+
+def _with_bits(config, change):
+    """Return a config in which the bits of each held mask are replaced by change(bits)."""
+    if isinstance(config, dict):
+        if config.get("class_name") == "HoldMask":
+            held = config["config"]
+            held = held | {"bits": change(held["bits"]), "then": _with_bits(held["then"], change)}
+            return config | {"config": held}
+        return {key: _with_bits(value, change) for key, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        return [_with_bits(value, change) for value in config]
+    return config

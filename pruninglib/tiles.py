@@ -1,0 +1,58 @@
+"""Split a batch into tiles that fit in the caches, and share them among threads."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from math import ceil
+
+import numpy as np
+
+WORTH_SHARING = 1e7  # multiplications; waking threads for less costs more than it saves
+
+
+def cores():
+    """Return the numbers of the processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count()))
+
+
+def in_tiles(workers, tile, macs):
+    """Return a function inputs -> outputs that shares a batch among workers, a thread for each.
+
+    Args:
+        workers: functions float32 array (n, ...) -> array (n, ...), one for each thread.
+        tile: examples that a worker gets at a time, at most.
+        macs: multiplications for one example, about: small batches are left to one worker.
+    """
+    usable = cores()
+    pools = [
+        ThreadPoolExecutor(1, initializer=_keep_to, initargs=(usable[i % len(usable)],))
+        for i in range(len(workers) if len(workers) > 1 else 0)
+    ]
+
+    def work(worker, inputs):
+        if len(inputs) <= tile:
+            return worker(inputs)
+        return np.concatenate([worker(part) for part in _split(inputs, ceil(len(inputs) / tile))])
+
+    def run(inputs):
+        inputs = np.ascontiguousarray(inputs, np.float32)
+        if len(inputs) < max(2, len(pools)) or not pools or len(inputs) * macs < WORTH_SHARING:
+            return work(workers[0], inputs)
+        parts = zip(pools, workers, _split(inputs, len(pools)), strict=True)
+        running = [pool.submit(work, worker, part) for pool, worker, part in parts]
+        return np.concatenate([each.result() for each in running])
+
+    return run
+
+
+def _keep_to(core):
+    """Keep the calling thread on one core: two of them often start on the same one, and stay."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {core})
+
+
+def _split(inputs, count):
+    """Return `count` parts of an array whose lengths differ by one at most."""
+    ends = [len(inputs) * i // count for i in range(count + 1)]
+    return [inputs[a:b] for a, b in zip(ends, ends[1:], strict=False)]
