@@ -28,7 +28,7 @@ class Executable:
     """
 
     runtime: str
-    run: Callable
+    run: Callable = field(repr=False)
     threads: int
     measure: Callable = field(repr=False)
 

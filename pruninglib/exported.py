@@ -1,5 +1,6 @@
 """Ways to run a network outside of TensorFlow's graphs: LiteRT and ONNX Runtime."""
 
+import logging
 import tempfile
 import warnings
 from importlib import import_module
@@ -45,7 +46,8 @@ def run_litert(content, threads=None, runtime="LiteRT"):
 def onnx(model, threads=None):
     """Return an `Executable` that runs the model in ONNX Runtime, in float32.
 
-    Needs onnxruntime, onnx and tf2onnx.
+    Needs onnxruntime, onnx and tf2onnx. Raises ValueError for what tf2onnx cannot translate, such
+    as the exact GELU.
 
     Args:
         threads: how many share a batch; default all cores.
@@ -57,7 +59,13 @@ def onnx(model, threads=None):
     threads = threads or len(cores())
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
+    except Exception as error:  # its own kinds; tf2onnx leaves in what it cannot translate
+        raise ValueError(
+            f"ONNX Runtime cannot run model {model.name!r}: {error}. Use litert(model) or "
+            "compiled(model)."
+        ) from error
     name = session.get_inputs()[0].name
 
     def run(inputs):
@@ -93,6 +101,7 @@ def _function(interpreter):
 
 
 def _written(model, kind, **settings):
+    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # what it cannot do, `onnx` says
     with tempfile.TemporaryDirectory() as folder, native_stderr_silenced():
         path = Path(folder) / ("model.tflite" if kind == "litert" else "model.onnx")
         with warnings.catch_warnings():

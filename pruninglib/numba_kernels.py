@@ -1,4 +1,4 @@
-"""Two loops over the nonzero weights of a kernel, compiled by numba, which must be installed.
+"""A Dense layer by its nonzero weights alone, in two orders; compiled by numba.
 
 The weights come in compressed rows: those of row i are data[starts[i]:starts[i + 1]], in the
 columns `columns` at these positions.
@@ -8,22 +8,30 @@ import numba
 
 
 @numba.njit(nogil=True, cache=True)
-def scatter(starts, columns, data, x, out):
-    """Add weights.T @ x to `out`; rows of weights whose input is zero are skipped."""
+def scatter(starts, columns, data, x, bias, relu, out):
+    """Write weights.T @ x + bias to `out`; rows of weights whose input is zero are skipped."""
     for example in range(x.shape[1]):
+        out[:, example] = bias
         for i in range(len(starts) - 1):
             value = x[i, example]
             if value != 0:
                 for k in range(starts[i], starts[i + 1]):
                     out[columns[k], example] += data[k] * value
+        if relu:
+            for i in range(len(out)):
+                out[i, example] = max(out[i, example], 0)
 
 
 @numba.njit(nogil=True, cache=True, fastmath={"contract", "reassoc"})
-def gather(starts, columns, data, x, out):
-    """Add weights @ x to `out`, four weights at a time, so that `out` is loaded a fourth as often."""
+def gather(starts, columns, data, x, bias, relu, out):
+    """Write weights @ x + bias to `out`.
+
+    Four weights at a time, so that each element of `out` is loaded and stored a fourth as often.
+    """
     width = x.shape[1]
     for i in range(len(starts) - 1):
         total = out[i]
+        total[:] = bias[i]
         k, end = starts[i], starts[i + 1]
         while k + 4 <= end:
             a, b, c, d = data[k], data[k + 1], data[k + 2], data[k + 3]
@@ -37,3 +45,6 @@ def gather(starts, columns, data, x, out):
             for j in range(width):
                 total[j] += a * p[j]
             k += 1
+        if relu:
+            for j in range(width):
+                total[j] = max(total[j], 0)

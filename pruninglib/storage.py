@@ -35,7 +35,8 @@ def write_packed(model, file, values="float32"):
 
     Args:
         file: path or binary file.
-        values: "float32", which loses nothing, or "float16", which rounds float32 weights.
+        values: "float32", which loses nothing, or "float16", which rounds the float32 weights
+            that have no codebook.
     """
     if values not in ("float32", "float16"):
         raise ValueError(f'values must be "float32" or "float16", got {values!r}.')
@@ -46,7 +47,8 @@ def write_packed(model, file, values="float32"):
         lambda bits: masks.setdefault(zlib.decompress(base64.b64decode(bits)), len(masks)),
     )
     floats = np.frombuffer(streams["floats"], "<f4")
-    rounded = floats.astype(np.dtype(values).newbyteorder("<"))
+    with np.errstate(over="ignore"):  # it is an error below
+        rounded = floats.astype(np.dtype(values).newbyteorder("<"))
     if np.isinf(rounded).sum() > np.isinf(floats).sum():
         raise ValueError(f"A weight of {np.abs(floats).max():.3g} is too large for {values}.")
     streams["floats"] = rounded.view(np.uint8).reshape(-1, rounded.itemsize).T.tobytes()
@@ -64,8 +66,12 @@ def write_packed(model, file, values="float32"):
 def read_packed(file):
     """Return the model that `write_packed` wrote; raise ValueError if the file is not whole."""
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            content = {name: archive[name].tobytes() for name in (*STREAMS, "header", "masks")}
+        with zipfile.ZipFile(file) as archive:
+            arrays = {name: archive.read(f"{name}.npy") for name in (*STREAMS, "header", "masks")}
+        content = {
+            name: np.lib.format.read_array(io.BytesIO(array)).tobytes()
+            for name, array in arrays.items()
+        }
         header = json.loads(content.pop("header"))
         kind = np.dtype(header["floats"])
         planes = np.frombuffer(content["floats"], np.uint8).reshape(kind.itemsize, -1)

@@ -2,6 +2,7 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from math import ceil
 
 import numpy as np
@@ -55,4 +56,4 @@ def _keep_to(core):
 def _split(inputs, count):
     """Return `count` parts of an array whose lengths differ by one at most."""
     ends = [len(inputs) * i // count for i in range(count + 1)]
-    return [inputs[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+    return [inputs[a:b] for a, b in pairwise(ends)]

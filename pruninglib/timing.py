@@ -1,10 +1,11 @@
 """Time networks against each other, fairly."""
 
+from itertools import count
 from time import perf_counter, process_time, sleep
 
 import numpy as np
 
-STEADY = 0.25  # a wider distance of the quartiles, relative to the median, is no result
+STEADY = 0.25  # quartiles further apart than this share of the median are no result
 
 
 def time_models(
@@ -13,19 +14,19 @@ def time_models(
     """Yield rows of how long each network takes for one batch.
 
     Args:
-        runs: {label: function inputs -> outputs}, such as an `Executable`.
+        runs: {label: function inputs -> outputs}, such as an `Executable`, which has its threads.
         inputs: array (images, ...) from which the batches are taken in turn.
         batch_sizes: images in a batch; at most len(inputs).
-        repeats: measurements of each network after which the quartiles are looked at; as many
-            more follow until none has moved by more than `tolerance` of the median, or there are
-            `limit`.
+        repeats: measurements of each network after which the quartiles are looked at. As many
+            more follow until none has moved by more than `tolerance` of its median.
+        limit: measurements of each network at most.
         least_seconds: fast networks are called several times in a measurement, to fill this.
 
-    The networks take turns, so that a change in the machine's load meets all of them. Each is
-    warmed up, waits until the threads of the one before sleep, and sees other inputs in successive
-    calls. Rows: label, runtime and threads (of an `Executable`), batch_size, median_ms, q1_ms,
+    The networks take turns, so that a change in the machine's load meets all of them. Each waits
+    until the threads of the one before sleep, is warmed up, and sees other inputs in successive
+    calls. Rows: label, runtime and threads (of an `Executable`), batch_size, median_ms, q1_ms and
     q3_ms (quartiles, milliseconds for one batch), repeats, calls in a measurement, and steady:
-    whether the quartiles came to rest, within a quarter of the median from each other.
+    whether the quartiles came to rest, no further apart than a quarter of the median.
     """
     for batch_size in batch_sizes:
         if not 1 <= batch_size <= len(inputs):
@@ -38,19 +39,10 @@ def time_models(
         for label, run in runs.items():
             _seconds(run, batches, 3)
             calls[label] = 1 + int(least_seconds / _seconds(run, batches, 3))
-        measured, quartiles, moved = {label: [] for label in runs}, None, np.full(len(runs), np.inf)
-        while moved.max() > tolerance and len(next(iter(measured.values()))) < limit:
-            for _ in range(repeats):
-                for label, run in runs.items():
-                    _wait_for_idle_threads()
-                    first = len(measured[label]) * (calls[label] + 1)
-                    run(batches[first % len(batches)])  # wakes its threads
-                    measured[label].append(1e3 * _seconds(run, batches, calls[label], first + 1))
-            before = quartiles
-            quartiles = np.percentile(list(measured.values()), (25, 50, 75), axis=1).T
-            if before is not None:
-                moved = np.abs(quartiles - before).max(axis=1) / quartiles[:, 1]
-        for (label, run), (q1, median, q3), shift in zip(runs.items(), quartiles, moved, strict=True):
+        measured, quartiles, moved = _repeat(runs, batches, calls, repeats, limit, tolerance)
+        for (label, run), (q1, median, q3), shift in zip(
+            runs.items(), quartiles, moved, strict=True
+        ):
             yield {
                 "label": label,
                 "runtime": getattr(run, "runtime", None),
@@ -59,10 +51,27 @@ def time_models(
                 "median_ms": median,
                 "q1_ms": q1,
                 "q3_ms": q3,
-                "repeats": len(measured[label]),
+                "repeats": measured,
                 "calls": calls[label],
                 "steady": bool(shift <= tolerance and q3 - q1 <= STEADY * median),
             }
+
+
+def _repeat(runs, batches, calls, repeats, limit, tolerance):
+    """Return how often was measured, the quartiles of each run, and how far they moved at last."""
+    measured, before = {label: [] for label in runs}, np.inf
+    for turn in count(1):
+        for label, run in runs.items():
+            _wait_for_idle_threads()
+            first = turn * (calls[label] + 1)
+            run(batches[first % len(batches)])  # wakes its threads
+            measured[label].append(1e3 * _seconds(run, batches, calls[label], first + 1))
+        if turn % repeats == 0 or turn == limit:
+            quartiles = np.percentile(list(measured.values()), (25, 50, 75), axis=1).T
+            moved = np.abs(quartiles - before).max(axis=1) / quartiles[:, 1]
+            if moved.max() <= tolerance or turn == limit:
+                return turn, quartiles, moved
+            before = quartiles
 
 
 def _seconds(run, batches, calls, first=0):
@@ -73,7 +82,7 @@ def _seconds(run, batches, calls, first=0):
 
 
 def _wait_for_idle_threads(most=0.3, step=0.01):
-    """Wait until this process uses hardly any processor: some threads stay busy after their work."""
+    """Wait until this process uses hardly any processor: threads of some stay busy for a while."""
     for _ in range(int(most / step)):
         before = process_time()
         sleep(step)

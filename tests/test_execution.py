@@ -1,6 +1,7 @@
-"""All ways to run a network agree; costs against counts by hand."""
+"""All ways to run a network agree with Keras, on any batch and any number of threads."""
 
-import gzip
+import sys
+from functools import partial
 
 import keras
 import numpy as np
@@ -11,130 +12,239 @@ from numpy.testing import assert_allclose
 
 from pruninglib import (
     compiled,
-    count_macs,
-    count_parameters,
     eager,
+    export,
     file_bytes,
+    litert,
     magnitude,
     make_masks,
-    make_mlp,
+    numpy_dense,
+    onnx,
     prune,
+    shrink,
+    sparse,
+    tiles,
+    unit_norm,
 )
 
-X = np.random.default_rng(0).random((5, 4), np.float32)
+WAYS = {
+    "eager": eager,
+    "compiled": compiled,
+    "compiled, weights read": partial(compiled, frozen=False),
+    "sparse (numba)": sparse,
+    "sparse (scipy)": partial(sparse, library="scipy"),
+    "NumPy": numpy_dense,
+    "LiteRT": litert,
+    "LiteRT, sparse": partial(litert, sparse=True),
+    "ONNX Runtime": onnx,
+}
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(300, 6)).astype(np.float32)
 
 
-@pytest.mark.parametrize("way", [eager, compiled])
-def test_runs_as_keras_predicts_at_any_batch_size(way, mlp):
-    expected = mlp.predict(X, verbose=0)
-    run = way(mlp)
-    for size in (1, 2, 5):
-        found = run(X[:size])
-        assert isinstance(found, np.ndarray)
-        assert_allclose(found, expected[:size], rtol=1e-5, atol=1e-6)
+def randomize(model):
+    for weight in model.weights:
+        if "seed" not in weight.path:
+            weight.assign(RNG.uniform(0.2, 1, weight.shape) * RNG.choice([-1, 1], weight.shape))
+    for layer in model.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.moving_variance.assign(np.abs(layer.moving_variance))
+    return model
 
 
-@pytest.mark.parametrize("way", [eager, compiled])
-def test_runs_on_any_float_array(way, mlp):
-    assert_allclose(way(mlp)(X.astype(np.float64)), mlp(X), rtol=1e-5, atol=1e-6)
+def chain_network():
+    """A chain of Dense layers with whatever may stand between, before and after them."""
+    return randomize(
+        keras.Sequential(
+            [
+                keras.Input((6,)),
+                layers.Rescaling(0.5),
+                layers.Dropout(0.5),
+                dense(40, None),
+                layers.BatchNormalization(),
+                layers.ReLU(negative_slope=0.1),
+                layers.Dropout(0.5),
+                dense(30, "tanh"),
+                dense(20),
+                layers.BatchNormalization(scale=False, center=False),
+                layers.Activation("relu"),
+                dense(10, "softmax"),
+                layers.Rescaling(3.0),
+            ]
+        )
+    )
 
 
-@pytest.mark.parametrize("way", [eager, compiled])
-def test_weights_are_read_at_each_call(way, mlp):
-    run = way(mlp)
-    assert run(X).any()
-    mlp.get_layer("logits").kernel.assign(np.zeros((5, 3)))
-    assert not run(X).any()
+@pytest.fixture(scope="module")
+def networks():
+    model = chain_network()
+    masked = prune(model, make_masks(model, magnitude, 0.8))
+    fewer = prune(model, make_masks(model, unit_norm, 0.7))
+    return {"dense": model, "masked": masked, "shrunk": shrink(fewer)}
 
 
-@pytest.mark.parametrize("way", [eager, compiled])
-def test_dropout_is_off(way):
-    model = keras.Sequential([keras.Input((4,)), layers.Dropout(0.5)])
-    assert_allclose(way(model)(X), X)
-
-
-def test_macs_of_dense_layers(mlp):
-    assert count_macs(mlp) == 4 * 6 + 6 * 5 + 5 * 3
-
-
-def test_macs_of_convolutions_count_every_position():
-    parts = [layers.Conv2D(4, 3, strides=2, name="conv"), layers.Flatten(), dense(5, name="out")]
-    model = keras.Sequential([keras.Input((9, 9, 2)), *parts])
-    assert count_macs(model) == (4 * 4) * (3 * 3 * 2) * 4 + (4 * 4 * 4) * 5
-    mask = np.ones((3, 3, 2, 4))
-    mask[0] = 0
-    pruned = prune(model, {"conv": mask})
-    assert count_macs(pruned, nonzero=True) == (4 * 4) * (2 * 3 * 2) * 4 + (4 * 4 * 4) * 5
-    assert count_macs(pruned) == count_macs(model)
-
-
-def test_nonzero_counts_what_the_masks_left(mlp):
-    pruned = prune(mlp, {"hidden_1": np.arange(24).reshape(4, 6) < 7})
-    assert count_macs(pruned, nonzero=True) == count_parameters(pruned, nonzero=True) == 7 + 30 + 15
-    assert count_parameters(pruned) == 24 + 30 + 15
-
-
-def test_parameters_include_biases_and_frozen_layers():
-    model = keras.Sequential([keras.Input((4,)), dense(6, name="a"), dense(3)])
-    assert count_parameters(model) == 4 * 6 + 6 + 6 * 3 + 3
-    model.get_layer("a").trainable = False
-    assert count_parameters(model) == 4 * 6 + 6 + 6 * 3 + 3
-
-
-@pytest.mark.parametrize("function", [count_macs, eager, compiled])
-def test_the_model_is_left_as_it_was(function, trained):
-    before = trained.get_weights(), trained.optimizer
-    function(trained)
-    assert trained.optimizer is before[1]
-    for one, other in zip(before[0], trained.get_weights(), strict=True):
-        assert_allclose(one, other)
-
-
-def test_bytes_are_those_of_the_file_without_an_optimizer(trained, tmp_path):
-    bare = make_mlp(4, (16, 12), 3)
-    bare.set_weights(trained.get_weights())
-    bare.save(tmp_path / "bare.keras")
-    content = (tmp_path / "bare.keras").read_bytes()
-    # Names of layers and numbers of objects in the file's config differ from copy to copy
-    assert file_bytes(trained) == pytest.approx(len(content), abs=200)
-    assert file_bytes(trained, compress=True) == pytest.approx(len(gzip.compress(content)), abs=200)
-    trained.save(tmp_path / "trained.keras")
-    assert file_bytes(trained) < (tmp_path / "trained.keras").stat().st_size - 200
-
-
-def test_only_compressed_bytes_shrink_with_a_mask():
-    model = make_mlp(64, (256,), 10)
-    pruned = prune(model, make_masks(model, magnitude, 0.9))
-    assert file_bytes(pruned) >= file_bytes(model)
-    assert file_bytes(pruned, compress=True) < 0.5 * file_bytes(model, compress=True)
-
-
-def test_bytes_of_a_model_built_by_a_call():
-    model = keras.Sequential([dense(3), dense(2)])
-    model(X)
-    assert file_bytes(model) > 4 * count_parameters(model)
-
-
-def test_macs_of_a_model_never_built_are_refused():
-    with pytest.raises(ValueError, match=r"'raw' was never built.*model\.build"):
-        count_macs(keras.Sequential([dense(3)], name="raw"))
-
-
-def test_macs_count_a_layer_once_for_each_use():
-    inputs, shared = keras.Input((4,)), keras.layers.Dense(4, use_bias=False)
-    model = keras.Model(inputs, keras.layers.Dense(2)(shared(shared(inputs))))
-    assert count_macs(model) == 2 * 16 + 8
-
-
-def test_macs_of_every_kind_of_convolution_and_of_nested_models():
-    kinds = {
-        layers.Conv2DTranspose(4, 3, strides=2): 8 * 8 * (3 * 3 * 2 * 4),  # at each input position
-        layers.DepthwiseConv2D(3, depth_multiplier=2): 6 * 6 * (3 * 3 * 2 * 2),
-        layers.SeparableConv2D(4, 3): 6 * 6 * (3 * 3 * 2 + 2 * 4),
-        keras.Sequential([keras.Input((8, 8, 2)), layers.Conv2D(4, 3)]): 6 * 6 * (3 * 3 * 2 * 4),
+@pytest.fixture(scope="module")
+def executables(networks):
+    return {
+        (name, way): make(network)
+        for name, network in networks.items()
+        for way, make in WAYS.items()
     }
-    for layer, expected in kinds.items():
-        assert count_macs(keras.Sequential([keras.Input((8, 8, 2)), layer])) == expected
-    inputs, nested = keras.Input((8, 8, 2)), list(kinds)[-1]
-    twice = keras.Model(inputs, layers.Add()([nested(inputs), nested(inputs)]))
-    assert count_macs(twice) == 2 * kinds[nested]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", ["dense", "masked", "shrunk"])
+def test_every_way_computes_what_keras_does(name, way, networks, executables):
+    run = executables[name, way]
+    expected = networks[name].predict(X, verbose=0)
+    for size in (1, 2, 7, 9, 64, 300, 3):
+        found = run(X[:size])
+        assert type(found) is np.ndarray and found.dtype == np.float32
+        assert_allclose(found, expected[:size], rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_any_float_array_will_do(way, networks, executables):
+    inputs = np.asfortranarray(X[::2].astype(np.float64))
+    expected = networks["masked"](X[::2])
+    assert_allclose(executables["masked", way](inputs), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("way", [*WAYS][3:])
+def test_threads_share_the_batch(way, networks, executables, monkeypatch):
+    monkeypatch.setattr(tiles, "WORTH_SHARING", 0)
+    run = executables["masked", way] if way == "NumPy" else WAYS[way](networks["masked"], threads=3)
+    expected = executables["masked", "eager"](X)
+    for size in (1, 2, 3, 4, 300):
+        assert_allclose(run(X[:size]), expected[:size], rtol=1e-5, atol=1e-5)
+    assert run.threads == 3 or way == "NumPy"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_executable_says_what_it_is(way, executables):
+    run = executables["dense", way]
+    assert run.runtime == ("compiled" if way.startswith("compiled") else way)
+    assert run.threads >= 1 and isinstance(run.threads, int)
+    assert repr(run) == f"Executable(runtime={run.runtime!r}, threads={run.threads})"
+
+
+def test_bytes_are_those_of_the_files(networks, executables, tmp_path):
+    files = {"LiteRT": ("a.tflite", {}), "LiteRT, sparse": ("b.tflite", {"sparse": True})}
+    for way, (name, how) in (files | {"sparse (numba)": ("a.npz", {})}).items():
+        export(networks["masked"], tmp_path / name, **how)
+        seal = 49 if name.endswith("tflite") else 0
+        assert executables["masked", way].bytes == (tmp_path / name).stat().st_size - seal
+    for way in ("eager", "compiled", "NumPy"):
+        assert executables["masked", way].bytes == file_bytes(networks["masked"])
+    assert executables["dense", "ONNX Runtime"].bytes > 4 * (6 * 40 + 40 * 30 + 30 * 20 + 20 * 10)
+
+
+def test_frozen_weights_are_those_of_the_moment(mlp):
+    x = X[:, :4]
+    eagerly, frozen, live = eager(mlp), compiled(mlp), compiled(mlp, frozen=False)
+    before = mlp(x)
+    mlp.get_layer("logits").kernel.assign(np.zeros((5, 3)))
+    assert_allclose(frozen(x), before, rtol=1e-5, atol=1e-6)
+    assert not live(x).any() and not eagerly(x).any()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_model_is_left_as_it_was(way, trained):
+    before, optimizer = trained.get_weights(), trained.optimizer
+    WAYS[way](trained)
+    assert trained.optimizer is optimizer
+    for one, other in zip(before, trained.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def convolutions():
+    parts = [layers.Conv2D(4, 3, activation="relu"), layers.Flatten(), dense(3, None)]
+    return randomize(keras.Sequential([keras.Input((6, 6, 1)), *parts]))
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way[:2] not in ("sp", "Nu")])
+def test_convolutions_run_too(way):
+    model, images = convolutions(), RNG.normal(size=(20, 6, 6, 1)).astype(np.float32)
+    assert_allclose(WAYS[way](model)(images), model(images), rtol=1e-4, atol=1e-4)
+
+
+def residual():
+    inputs = keras.Input((6,))
+    x = dense(6)(inputs)
+    return keras.Model(inputs, dense(2)(layers.Add()([x, inputs])))
+
+
+REFUSED = {
+    "branches": (residual, "is not one in a chain of layers"),
+    "no Dense": (lambda: keras.Sequential([keras.Input((6,)), layers.ReLU()]), "no Dense layer"),
+    "softmax between": (
+        lambda: keras.Sequential([keras.Input((6,)), dense(3, "softmax"), dense(2)]),
+        r"\(Dense\) stands between Dense layers; only BatchNormalization.*compiled\(model\)",
+    ),
+    "sequences": (
+        lambda: keras.Sequential([keras.Input((5, 6)), dense(3), dense(2)]),
+        r"inputs of shape \(None, 5, 6\), expected \(batch, inputs\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", [sparse, numpy_dense])
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_is_no_chain_of_dense_layers_is_refused(kind, way):
+    make, message = REFUSED[kind]
+    with pytest.raises(ValueError, match=message):
+        way(make())
+
+
+@pytest.mark.parametrize("way", [sparse, numpy_dense])
+def test_any_layers_may_stand_before_the_dense_ones(way):
+    model, images = convolutions(), RNG.normal(size=(20, 6, 6, 1)).astype(np.float32)
+    assert_allclose(way(model)(images), model(images), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("way", ["compiled", "sparse (scipy)", "NumPy", "LiteRT", "ONNX Runtime"])
+def test_models_with_two_inputs_or_outputs_are_refused(way):
+    one, two = keras.Input((3,)), keras.Input((3,))
+    both = keras.Model([one, two], dense(2)(layers.Concatenate()([one, two])), name="both")
+    twice = keras.Model(one, [dense(2)(one), dense(3)(one)], name="twice")
+    for model in (both, twice):
+        with pytest.raises(ValueError, match=f"{model.name!r}.*(expected one of each|one output)"):
+            WAYS[way](model)
+
+
+def test_what_onnx_cannot_do_is_said():
+    model = keras.Sequential([keras.Input((6,)), dense(4, "gelu"), dense(2)], name="exact_gelu")
+    with pytest.raises(ValueError, match=r"cannot run model 'exact_gelu'.*Erfc.*litert\(model\)"):
+        onnx(model)
+
+
+@pytest.mark.parametrize(
+    ("way", "missing", "needed"),
+    [
+        (onnx, "onnxruntime", "ONNX Runtime needs onnxruntime.*pip install onnxruntime"),
+        (onnx, "tf2onnx", "ONNX Runtime needs tf2onnx.*pip install tf2onnx"),
+        (partial(sparse, library="numba"), "numba", "need numba.*pip install numba"),
+    ],
+)
+def test_a_missing_package_is_named(way, missing, needed, mlp, monkeypatch):
+    monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.delitem(sys.modules, "pruninglib.numba_kernels", raising=False)
+    with pytest.raises(ImportError, match=needed):
+        way(mlp)
+
+
+def test_without_numba_sparse_takes_scipy(mlp, monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    run = sparse(mlp)
+    assert run.runtime == "sparse (scipy)"
+    assert_allclose(run(X[:, :4]), mlp(X[:, :4]), rtol=1e-5, atol=1e-5)
+
+
+def test_without_ai_edge_litert_tensorflow_runs_litert_files(mlp, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    assert_allclose(litert(mlp)(X[:, :4]), mlp(X[:, :4]), rtol=1e-5, atol=1e-5)
+
+
+def test_unknown_libraries_are_refused(mlp):
+    with pytest.raises(ValueError, match=r"library must be .*got 'cuda'"):
+        sparse(mlp, library="cuda")

@@ -1,0 +1,121 @@
+"""What is exported is loaded again; damaged files, unknown suffixes and failures leave no trace."""
+
+import keras
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from pruninglib import (
+    Executable,
+    export,
+    load,
+    magnitude,
+    make_masks,
+    make_mlp,
+    measure_sparsity,
+    prune,
+)
+
+X = np.random.default_rng(0).random((5, 4), np.float32)
+SUFFIXES = [".keras", ".npz", ".tflite"]
+
+
+@pytest.fixture(scope="module")
+def pruned():
+    model = make_mlp(4, (16, 12), 3)
+    model.compile("adam", "mse")
+    return prune(model, make_masks(model, magnitude, 0.5))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_is_loaded_computes_the_same(suffix, pruned, tmp_path):
+    export(pruned, tmp_path / f"model{suffix}")
+    found = load(str(tmp_path / f"model{suffix}"))
+    assert_allclose(found(X), pruned(X), rtol=1e-5, atol=1e-6)
+    if suffix == ".tflite":
+        assert isinstance(found, Executable) and found.runtime == "LiteRT"
+    else:
+        assert found.compiled
+        found.fit(np.ones((8, 4)), np.ones((8, 3)), verbose=0)
+        assert measure_sparsity(found) == 0.5
+
+
+def test_settings_reach_the_form(pruned, tmp_path):
+    big = make_mlp(64, (200, 100), 10)
+    big = prune(big, make_masks(big, magnitude, 0.9))
+    for suffix, how in {".npz": {"values": "float16"}, ".tflite": {"sparse": True}}.items():
+        plain, smaller = tmp_path / f"plain{suffix}", tmp_path / f"smaller{suffix}"
+        export(big, plain)
+        export(big, smaller, **how)
+        assert smaller.stat().st_size < 0.8 * plain.stat().st_size
+        assert_allclose(
+            load(smaller)(np.ones((2, 64))), big(np.ones((2, 64))), rtol=0.02, atol=0.02
+        )
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_damaged_files_are_refused(suffix, pruned, tmp_path):
+    path = tmp_path / f"model{suffix}"
+    export(pruned, path)
+    whole = path.read_bytes()
+    for content in (b"", whole[:-1], whole[: len(whole) // 2], b"junk" * 100):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=rf"model\{suffix} is truncated, altered"):
+            load(path)
+    expected = pruned(X)
+    for position in range(7, len(whole), len(whole) // 40):
+        altered = bytearray(whole)
+        altered[position] ^= 0xFF
+        path.write_bytes(altered)
+        try:
+            found = load(path)
+        except ValueError as error:
+            assert "is truncated, altered" in str(error)
+        else:
+            assert suffix != ".tflite"
+            assert_allclose(found(X), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_litert_files_of_others_are_refused_by_name(pruned, tmp_path):
+    pruned.export(tmp_path / "other.tflite", format="litert", verbose=False)
+    with pytest.raises(ValueError, match=r"not from pruninglib\.export.*checksum is missing"):
+        load(tmp_path / "other.tflite")
+
+
+@pytest.mark.parametrize(
+    "function", [lambda path, model: export(model, path), lambda p, m: load(p)]
+)
+def test_unknown_suffixes_are_refused(function, pruned, tmp_path):
+    with pytest.raises(ValueError, match=r"ending in \.keras, \.npz, \.tflite, got .*model\.h5'"):
+        function(tmp_path / "model.h5", pruned)
+
+
+def test_settings_that_a_form_does_not_have_are_refused(pruned, tmp_path):
+    with pytest.raises(TypeError, match="sparse"):
+        export(pruned, tmp_path / "model.npz", sparse=True)
+    with pytest.raises(TypeError, match="values"):
+        export(pruned, tmp_path / "model.tflite", values="float16")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_failed_export_leaves_the_file_that_was_there(suffix, tmp_path, monkeypatch):
+    path = tmp_path / f"model{suffix}"
+    path.write_bytes(b"before")
+
+    def fails(*arguments, **settings):
+        raise OSError("disk full")
+
+    model = make_mlp(4, (3,), 2)
+    for name in ("save", "export"):
+        monkeypatch.setattr(keras.Model, name, fails)
+    monkeypatch.setattr("pruninglib.files.write_packed", fails)
+    with pytest.raises(OSError, match="disk full"):
+        export(model, path)
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_missing_file_is_said(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"There is no file .*model\.npz"):
+        load(tmp_path / "model.npz")
