@@ -27,6 +27,7 @@ from pruninglib.execution import Executable, compiled, eager
 from pruninglib.sparse import numpy_dense, sparse
 from pruninglib.exported import litert, onnx
 from pruninglib.files import export, load
+from pruninglib.sharing import HoldShared, share_weights
 from pruninglib.rates import budget
 from pruninglib.retraining import retrain
 from pruninglib.gradual import prune_gradually

@@ -1,0 +1,81 @@
+"""Let the weights of a layer share a few values, which a small file then stores once.
+
+Weight sharing of Deep Compression (Han et al. 2016): a codebook for each layer, by k-means.
+"""
+
+import keras
+import numpy as np
+from sklearn.cluster import KMeans
+
+from pruninglib.kernels import kernel_of
+from pruninglib.prunable import matching, prunable_layers
+from pruninglib.rebuilding import fresh_copy
+
+CODES = 256  # values of a layer at most, so that a code is a byte
+
+
+def share_weights(model, values=16, include=None, exclude=()):
+    """Return a copy of a model in which the nonzero weights of each kernel have few values.
+
+    Each weight becomes the nearest of the layer's values, which k-means finds, starting from
+    values at equal distances between the smallest and the largest. Zeros, biases and kernels that
+    have as few values already stay as they are.
+
+    Args:
+        values: different values of a kernel besides zero, from 1 to 256.
+        include, exclude: names or types of layers; default all Dense and convolution layers.
+
+    To train on with shared values, fit with the callback `HoldShared`.
+    """
+    if not 1 <= values <= CODES:
+        raise ValueError(f"values must lie in [1, {CODES}], got {values}.")
+    shared = fresh_copy(model)
+    layers = prunable_layers(shared)
+    names = matching(layers, list(layers) if include is None else include)
+    for name in set(names) - set(matching(layers, exclude)):
+        kernel = np.array(kernel_of(layers[name]))
+        nonzero = kernel != 0
+        if len(np.unique(kernel[nonzero])) > values:
+            kernel[nonzero] = _nearest(kernel[nonzero], values)
+            kernel_of(layers[name]).assign(kernel)
+    return shared
+
+
+class HoldShared(keras.callbacks.Callback):
+    """Keep weights that share a value together during `fit`: after each batch they get their mean.
+
+    Those of each kernel that has at most 256 values besides zero when training begins, as after
+    `share_weights`, move together from then on, and its zeros stay zero. Averaging is what tied
+    weights do under plain gradient descent, at the learning rate over their number. Of a
+    `keras.distillation.Distiller` it is the student's weights.
+
+        shared = share_weights(pruned, 16)
+        shared.fit(x, y, callbacks=[HoldShared()])
+    """
+
+    def on_train_begin(self, logs=None):
+        layers = prunable_layers(getattr(self.model, "student", self.model))
+        self._codes = {}
+        for name, layer in layers.items():
+            values, codes = np.unique(np.asarray(kernel_of(layer)), return_inverse=True)
+            if np.count_nonzero(values) <= CODES:
+                self._codes[name] = (kernel_of(layer), codes.ravel(), values == 0)
+        if not self._codes:
+            raise ValueError(
+                f"No kernel of {list(layers)} has at most {CODES} values besides zero. Let them "
+                "share some: share_weights(model, 16)."
+            )
+
+    def on_train_batch_end(self, batch, logs=None):
+        for kernel, codes, is_zero in self._codes.values():
+            flat = np.asarray(kernel).ravel()
+            sums = np.bincount(codes, flat) / np.bincount(codes)
+            means = np.where(is_zero, 0, sums).astype(flat.dtype)
+            kernel.assign(means[codes].reshape(kernel.shape))
+
+
+def _nearest(weights, count):
+    """Return each weight's nearest of `count` values."""
+    start = np.linspace(weights.min(), weights.max(), count)
+    found = KMeans(count, init=start[:, None], n_init=1).fit(weights[:, None])
+    return found.cluster_centers_[found.labels_, 0]
