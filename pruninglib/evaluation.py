@@ -29,7 +29,7 @@ def evaluate(run, x, y, loss, batch_size=2000):
     }
 
 
-def compare(models, dataset, batch_sizes=(1, 64), repeats=30, litert=False):
+def compare(models, dataset, batch_sizes=(1, 64), repeats=10, litert=False):
     """Return one table of what networks achieve and cost, one row for each.
 
     Args:
@@ -39,7 +39,8 @@ def compare(models, dataset, batch_sizes=(1, 64), repeats=30, litert=False):
 
     Columns: label, accuracy and loss on the test set, parameters, nonzero (parameters), macs
     (of one image), file_bytes, gzip_bytes, litert_bytes (if asked for), and for each batch size
-    N: ms_N, ms_N_q1, ms_N_q3, the median and the quartiles of the milliseconds for one batch.
+    N: ms_N, ms_N_q1, ms_N_q3, the median and the quartiles of the milliseconds for one batch, and
+    ms_N_steady, whether they came to rest (see `time_models`).
     """
     runs = {label: compiled(model) for label, model in models.items()}
     rows = {
@@ -62,6 +63,7 @@ def compare(models, dataset, batch_sizes=(1, 64), repeats=30, litert=False):
                 batch: time["median_ms"],
                 f"{batch}_q1": time["q1_ms"],
                 f"{batch}_q3": time["q3_ms"],
+                f"{batch}_steady": time["steady"],
             }
         )
     return pd.DataFrame(list(rows.values()))

@@ -11,11 +11,6 @@ STYLE = {
     "random unit": {"color": "#56B4E9", "marker": "v", "linestyle": ":"},
 }
 FREE = {"color": "0.55", "marker": "*", "linestyle": "-."}
-STAGES = {
-    "masked": {"color": "0.5", "marker": "x", "linestyle": ":"},
-    "shrunk": STYLE["unit"],
-    "retrained": {"color": "#009E73", "marker": "D", "linestyle": "-."},
-}
 PRUNED = {"color": "0.3", "marker": "x", "linestyle": ":"}
 REPAIRED = {"color": "#009E73", "marker": "D", "linestyle": "-."}
 DISTILLED = {"color": "#56B4E9", "marker": "v", "linestyle": "--"}
@@ -99,22 +94,6 @@ def recovery(table, ax, y="accuracy", x="sparsity"):
     ax.set(xlabel=x, ylabel=y)
     ax.grid(alpha=0.3)
     ax.legend()
-    return ax
-
-
-def speed_up(table, batch_size, ax):
-    """Draw measured speed-ups at one batch size against sparsity, beside the ratio of MACs.
-
-    Args:
-        table: rows of `timing_sweep`.
-    """
-    for stage, style in STAGES.items():
-        rows = table[table["stage"] == stage]
-        curve(rows, "sparsity", f"speed_up_{batch_size}", ax, stage, **style)
-    ratio = table[table["stage"] == "shrunk"].groupby("sparsity")["macs_ratio"].mean()
-    ax.plot(ratio.index, ratio, color="black", linewidth=0.8, label="ratio of MACs")
-    ax.set(xlabel="unit sparsity", ylabel="speed-up", yscale="log", title=f"batch {batch_size:,}")
-    ax.grid(alpha=0.3)
     return ax
 
 

@@ -34,6 +34,7 @@ def recovery_sweep(
     repairing=None,
     distillation=0.0,
     training=None,
+    visit=None,
     **labels,
 ):
     """Yield the rows of `prune_sweep`, then those after repair and after retraining.
@@ -45,6 +46,8 @@ def recovery_sweep(
             "repaired" on the first `examples` training images. The last two always hold the mask.
         repairing: {"ridge": ..., "passes": ...}, as in `repair`.
         learning_rate, schedule, total, distillation, training: as in `retrain`.
+        visit: function (row, network) that is called with each repaired or retrained network,
+            such as to keep a copy (`strip`); the next one may be trained in its place.
 
     Rows after `prune_sweep` add seconds; those of retrained networks also start, mask ("held"
     or "free"), iterations and distillation. Sparsity 0 is the control: the dense network,
@@ -82,7 +85,7 @@ def recovery_sweep(
             for stage, network, columns in recovered:
                 if stage == "retrained":
                     columns["distillation"] = distillation
-                yield {
+                row = {
                     **labels,
                     "seed": seed,
                     **asked(dataset, method, scope, stage, sparsity),
@@ -91,6 +94,9 @@ def recovery_sweep(
                     **columns,
                     **evaluate(eager(network), dataset.x_test, dataset.y_test, network.loss),
                 }
+                if visit:
+                    visit(row, network)
+                yield row
 
 
 def _recover(model, pruned, masks, ways, trainings, retrainers):

@@ -1,75 +1,59 @@
-"""The experiment on time: networks without some of their units, masked, shrunk and retrained."""
+"""The experiment on time: dense, masked, sparse and shrunk networks in several runtimes."""
+
+from collections import defaultdict
 
 import numpy as np
 
-from pruninglib.criteria import unit_norm
-from pruninglib.evaluation import compare
+from pruninglib.costs import count_macs
 from pruninglib.execution import eager
-from pruninglib.pruning import prune
-from pruninglib.rows import asked, levels, sparsity_within
-from pruninglib.shrink import CannotShrink, shrink
-from pruninglib.training import train
+from pruninglib.timing import time_models
 
 
-def timing_sweep(
-    model,
-    dataset,
-    sparsities,
-    iterations=1000,
-    batch_sizes=(1, 64),
-    repeats=15,
-    scope="layer",
-    seed=0,
-    batch_size=128,
-    training=None,
-    **labels,
-):
-    """Yield accuracy, size and time of networks without some of their units, timed together.
+def timing_sweep(networks, inputs, ways, batch_sizes=(1, 64), **timing):
+    """Return rows of how long networks take, in each of several runtimes, timed together.
 
-    Each sparsity has three stages: "masked" (full size, units held at zero), "shrunk" (the same
-    function, smaller) and "retrained" (shrunk, then trained for `iterations`). Arguments are
-    those of `recovery_sweep` and `compare`, whose columns the rows have. They add difference
-    (of the shrunk network's outputs from the masked one's: the largest, relative to the largest
-    output), macs_ratio and speed_up_N: the MACs of the dense network over those of this one, and
-    the same of the milliseconds for a batch of N. A level where a layer would lose all of its
-    units has its masked row only.
+    Args:
+        networks: {(stage, sparsity): model}; the unpruned network is ("dense", 0.0).
+        inputs: array (images, ...) from which the batches are taken.
+        ways: {stage: functions model -> Executable}, such as `compiled` and `litert`.
+        timing: repeats, limit, tolerance and least_seconds, as in `time_models`.
+
+    Rows have the columns of `time_models` but for the label, and stage, sparsity, macs (of one
+    image, dense), bytes (on disk), difference (the largest of the outputs from those of the
+    model run layer by layer, relative to the largest output), speed_up over the dense network in
+    the same runtime (None if it did not run there) and speed_up_fastest over the dense network in
+    the runtime that is fastest for it at that batch size.
     """
-    sparsities = list(sparsities)
-    x, y = dataset.x_train, dataset.y_train
-    networks, differences = {("dense", 0.0): model}, {}
-    for sparsity, masks in levels(model, unit_norm, sparsities, scope):
-        masked = prune(model, masks)
-        networks["masked", sparsity] = masked
-        try:
-            shrunk, retrained = shrink(masked), shrink(masked)
-        except CannotShrink:
-            continue
-        networks["shrunk", sparsity] = shrunk
-        differences[sparsity] = _difference(masked, shrunk, dataset.x_test)
-        networks["retrained", sparsity] = train(
-            retrained, x, y, iterations, batch_size, seed, **(training or {})
-        )
-    rows = compare(networks, dataset, batch_sizes, repeats).to_dict("records")
+    if ("dense", 0.0) not in networks:
+        raise ValueError(f'networks must have ("dense", 0.0), got {list(networks)}.')
+    runs, about = {}, {}
+    for (stage, sparsity), network in networks.items():
+        macs, expected = count_macs(network), eager(network)(inputs[:1000])
+        for way in ways[stage]:
+            run = way(network)
+            label = (stage, sparsity, run.runtime)
+            runs[label] = run
+            about[label] = {
+                "stage": stage,
+                "sparsity": sparsity,
+                "macs": macs,
+                "bytes": run.bytes,
+                "difference": _difference(run(inputs[:1000]), expected),
+            }
+    rows = [
+        {**about[r.pop("label")], **r} for r in time_models(runs, inputs, batch_sizes, **timing)
+    ]
+    dense = defaultdict(dict)
     for row in rows:
-        stage, sparsity = row.pop("label")
-        yield {
-            **labels,
-            "seed": seed,
-            **asked(dataset, "unit", scope, stage, sparsity),
-            "measured_sparsity": sparsity_within(model, networks[stage, sparsity]),
-            "difference": differences.get(sparsity) if stage == "shrunk" else None,
-            **row,
-            "macs_ratio": rows[0]["macs"] / row["macs"],
-            **{
-                f"speed_up_{size}": rows[0][f"ms_{size}"] / row[f"ms_{size}"]
-                for size in batch_sizes
-            },
-        }
+        if row["stage"] == "dense":
+            dense[row["batch_size"]][row["runtime"]] = row["median_ms"]
+    for row in rows:
+        at_once = dense[row["batch_size"]]
+        same = at_once.get(row["runtime"])
+        row["speed_up"] = same and same / row["median_ms"]
+        row["speed_up_fastest"] = min(at_once.values()) / row["median_ms"]
+    return rows
 
 
-def _difference(model, other, x):
-    expected, found = eager(model)(x[:1000]), eager(other)(x[:1000])
-    largest = np.abs(expected).max()
-    return (
-        float(np.abs(found - expected).max() / largest) if largest else float(np.abs(found).max())
-    )
+def _difference(found, expected):
+    return float(np.abs(found - expected).max() / (np.abs(expected).max() or 1))
