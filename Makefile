@@ -2,7 +2,7 @@
 PYTHON ?= python3
 ENV = .venv
 BIN = $(ENV)/bin
-PACKAGES = -c constraints.txt -r requirements.txt -r requirements-dev.txt -e .
+PACKAGES = -c constraints.txt -r requirements.txt -r requirements-dev.txt -e .[runtimes]
 INSTALL = pip install -q --python $(BIN)/python $(PACKAGES)
 
 ON_JAX = $(patsubst %,tests/test_%.py,criteria masks hold pruning prunable kernels coupling graph rebuilding shrink)
@@ -40,7 +40,7 @@ bench: $(ENV)/ready  ## ratios for benchmarks/README.md; run it with nothing els
 	$(BIN)/python benchmarks/shrink.py
 
 # uv where it can be had, for it is several times faster; else pip
-$(ENV)/ready: requirements.txt requirements-dev.txt constraints.txt pyproject.toml
+$(ENV)/ready: $(wildcard requirements*.txt) constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit(f"Python 3.11 to 3.13 is needed (TensorFlow has no other), found {v[0]}.{v[1]}. Try: make PYTHON=python3.12")'
 	if command -v uv >/dev/null; \
 	then uv venv -q --clear --seed --python $(PYTHON) $(ENV) && uv $(INSTALL); \

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from pruninglib.costs import count_parameters
 from pruninglib.execution import Executable, one_input
-from pruninglib.quiet import native_stderr_silenced
+from pruninglib.quiet import native_stderr_silenced, tensorflow_log_silenced
 from pruninglib.tiles import cores, in_tiles
 
 TILE = 256  # examples; the activations of 1,000 units then take 1 MB, about a core's cache
@@ -102,9 +102,9 @@ def _function(interpreter):
 
 def _written(model, kind, **settings):
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # what it cannot do, `onnx` says
-    with tempfile.TemporaryDirectory() as folder, native_stderr_silenced():
+    with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / ("model.tflite" if kind == "litert" else "model.onnx")
-        with warnings.catch_warnings():
+        with native_stderr_silenced(), tensorflow_log_silenced(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # tf2onnx asks NumPy for what NumPy has renamed
             model.export(path, format=kind, verbose=False, **settings)
         return path.read_bytes()

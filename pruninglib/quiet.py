@@ -6,6 +6,7 @@ cells. They are native code's, so only redirecting the file descriptor silences 
 PRUNINGLIB_VERBOSE=1 to see them.
 """
 
+import logging
 import os
 import sys
 from contextlib import contextmanager
@@ -27,6 +28,18 @@ def native_stderr_silenced():
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+@contextmanager
+def tensorflow_log_silenced():
+    """Silence what TensorFlow logs below an error: that many networks are compiled, or exported."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 with native_stderr_silenced():

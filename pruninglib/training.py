@@ -1,8 +1,6 @@
 """Train a model for a number of iterations, by a recipe given in a few words."""
 
 import gc
-import logging
-from contextlib import contextmanager
 from math import gcd
 from types import FunctionType
 
@@ -11,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras.optimizers.schedules import LearningRateSchedule
 
-from pruninglib.quiet import native_stderr_silenced
+from pruninglib.quiet import native_stderr_silenced, tensorflow_log_silenced
 
 ON_LOGITS = {
     "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
@@ -100,24 +98,12 @@ def fit_batches(model, x, labels, iterations, batch_size, seed, callbacks=()):
         order = tf.data.Dataset.range(len(x)).shuffle(len(x), seed=seed)
         order = order.batch(min(batch_size, len(x)), drop_remainder=True).repeat()
         batches = order.map(lambda i: (tf.gather(inputs, i), tf.gather(labels, i))).prefetch(2)
-        with native_stderr_silenced(), no_retracing_warning():
+        with native_stderr_silenced(), tensorflow_log_silenced():
             how = {"steps_per_epoch": iterations, "verbose": 0, "shuffle": False}
             model.fit(batches, callbacks=list(callbacks), **how)
         del inputs, labels, order, batches
         gc.collect()  # else a sweep keeps several copies of the training set, in cycles
     return model
-
-
-@contextmanager
-def no_retracing_warning():
-    """Silence TensorFlow's warning that many networks are compiled: a sweep means to."""
-    logger = logging.getLogger("tensorflow")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def targets(labels, loss, classes):

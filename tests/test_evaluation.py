@@ -52,7 +52,7 @@ def test_table_has_one_row_a_network_with_all_that_it_costs(trained, tiny):
     table = compare(models, tiny, batch_sizes=(1, 8), repeats=2)
     measured = ["label", "accuracy", "loss", "parameters", "nonzero", "macs"]
     measured += ["file_bytes", "gzip_bytes"]
-    times = ["ms_1", "ms_1_q1", "ms_1_q3", "ms_8", "ms_8_q1", "ms_8_q3"]
+    times = [f"ms_{size}{end}" for size in (1, 8) for end in ("", "_q1", "_q3", "_steady")]
     assert list(table.columns) == measured + times
     assert list(table["label"]) == list(models)
     for row, model in zip(table.to_dict("records"), models.values(), strict=True):

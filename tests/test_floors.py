@@ -11,14 +11,14 @@ import pruninglib
 FLOORS = {
     **dict.fromkeys(("quiet", "paths", "criteria", "kernels", "graph", "channels"), 0),
     **dict.fromkeys(("timing", "plots", "tables", "least_squares", "selection", "pictures"), 0),
-    **dict.fromkeys(("rewinding", "augmentation"), 0),
+    **dict.fromkeys(("rewinding", "augmentation", "numba_kernels", "tiles"), 0),
     **dict.fromkeys(("data", "training", "hold", "prunable", "rebuilding", "reading"), 1),
-    **dict.fromkeys(("passing", "execution", "running"), 1),
-    **dict.fromkeys(("models", "evaluation", "scores", "flow", "chain", "inspection"), 2),
-    **dict.fromkeys(("activations", "distillation"), 2),
+    **dict.fromkeys(("passing", "costs", "running", "timing_plots", "products"), 1),
+    **dict.fromkeys(("models", "scores", "flow", "chain", "inspection", "storage"), 2),
+    **dict.fromkeys(("activations", "distillation", "execution", "sharing"), 2),
     **dict.fromkeys(("planning", "folding", "coupling"), 3),
-    **dict.fromkeys(("pruning", "saliency", "merging"), 3),
-    **dict.fromkeys(("masks", "cutting", "repair", "rates"), 4),
+    **dict.fromkeys(("pruning", "saliency", "merging", "sparse", "exported"), 3),
+    **dict.fromkeys(("masks", "cutting", "repair", "rates", "files", "evaluation"), 4),
     **dict.fromkeys(("shrink", "rows", "schedules", "regrowth", "sensitivity"), 5),
     "retraining": 6,
     **dict.fromkeys(("sweeps", "timing_sweep", "gradual"), 7),
@@ -27,7 +27,7 @@ FLOORS = {
 }
 FOLDER = Path(pruninglib.__file__).parent
 MODULES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
-GENERAL = ("masks", "pruning", "shrink", "execution", "timing", "hold", "graph", "criteria")
+GENERAL = ("masks", "pruning", "shrink", "sparse", "exported", "files", "timing", "hold", "sharing")
 
 
 def imports(source):
@@ -77,7 +77,7 @@ def test_criteria_need_numpy_only():
 
 def test_only_what_runs_networks_needs_tensorflow():
     needing = {name for name in MODULES if "tensorflow" in imports(source(name))}
-    assert needing == {"quiet", "models", "training", "execution", "saliency"}
+    assert needing == {"quiet", "models", "training", "execution", "exported", "saliency"}
 
 
 @pytest.mark.parametrize(

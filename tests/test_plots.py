@@ -150,25 +150,6 @@ def test_recovery_has_a_curve_for_each_training(ax):
     assert len(looks) == 6
 
 
-def test_speed_up_of_each_kind_beside_the_ratio_of_macs(ax):
-    table = pd.DataFrame(
-        {
-            "stage": ["dense", "masked", "shrunk", "retrained"],
-            "sparsity": [0, 0.9, 0.9, 0.9],
-            "speed_up_64": [1, 1.1, 8, 9],
-            "macs_ratio": [1, 1, 20, 20],
-        }
-    )
-    assert plots.speed_up(table, 64, ax) is ax
-    assert lines(ax) == {
-        "masked": [[0.9, 1.1]],
-        "shrunk": [[0.9, 8]],
-        "retrained": [[0.9, 9]],
-        "ratio of MACs": [[0.9, 20]],
-    }
-    assert ax.get_title() == "batch 64" and ax.get_yscale() == "log"
-
-
 def test_a_method_of_the_users_own_is_drawn(ax):
     table = pd.DataFrame({"stage": ["pruned"], "method": ["mine"], "sparsity": [0.9]})
     table = table.assign(accuracy=0.3, start=None, mask=None, iterations=None, distillation=None)

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from pruninglib import (
-    count_macs,
     count_parameters,
     eager,
     evaluate,
@@ -16,7 +15,6 @@ from pruninglib import (
     prune_sweep,
     random_scores,
     shrink,
-    timing_sweep,
     unit_norm,
 )
 
@@ -79,46 +77,7 @@ def test_sparsity_outside_0_to_1_is_refused(trained, tiny):
         list(prune_sweep(trained, tiny, CRITERIA, [90]))
 
 
-@pytest.fixture(scope="module")
-def timing(trained, tiny, without_xla):
-    rows = timing_sweep(trained, tiny, [0.5], iterations=3, batch_sizes=(1, 4), repeats=2, seed=5)
-    return pd.DataFrame(rows).set_index("stage", drop=False)
-
-
-def test_timing_sweep_compares_three_kinds_with_the_dense_network(timing):
-    assert timing["stage"].tolist() == ["dense", "masked", "shrunk", "retrained"]
-    assert timing["measured_sparsity"].tolist() == [0, 0.5, 0.5, 0.5]
-    assert (timing["seed"] == 5).all() and (timing["method"] == "unit").all()
-
-
-def test_timing_sweep_shrinks_without_changing_the_outputs(timing, trained, tiny):
-    assert timing.loc["shrunk", "difference"] < 1e-5
-    assert timing["difference"].notna().tolist() == [False, False, True, False]
-    pruned = prune(trained, make_masks(trained, unit_norm, 0.5))
-    assert timing.loc["shrunk", "accuracy"] == measured(pruned, tiny)["accuracy"]
-    assert timing.loc["masked", "accuracy"] == timing.loc["shrunk", "accuracy"]
-    assert timing.loc["retrained", "loss"] != timing.loc["shrunk", "loss"]
-
-
-def test_timing_sweep_divides_by_the_dense_network(timing, trained):
-    small = 4 * 8 + 8 * 6 + 6 * 3
-    assert timing["macs"].tolist() == [count_macs(trained), 292, small, small]
-    assert timing["macs_ratio"].tolist() == [1, 1, 292 / small, 292 / small]
-    for size in (1, 4):
-        expected = timing.loc["dense", f"ms_{size}"] / timing[f"ms_{size}"]
-        assert timing[f"speed_up_{size}"].tolist() == expected.tolist()
-
-
-def test_a_level_that_leaves_no_unit_has_its_masked_row_only(trained, tiny):
-    rows = timing_sweep(trained, tiny, [1.0], iterations=1, batch_sizes=[1], repeats=1)
-    assert [row["stage"] for row in rows] == ["dense", "masked"]
-
-
 def test_a_model_that_holds_masks_is_refused(trained, tiny):
     pruned = prune(trained, make_masks(trained, unit_norm, 0.5))
     with pytest.raises(ValueError, match=r"holds a mask already.*Pass strip"):
         next(prune_sweep(pruned, tiny, {"weight": magnitude}, [0.5]))
-
-
-def test_every_row_says_what_was_asked(timing):
-    assert timing[[*ASKED, "measured_sparsity", "seed"]].notna().all().all()

@@ -1,0 +1,96 @@
+"""Times of networks in several runtimes, each divided by that of the dense one."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pruninglib import (
+    compiled,
+    count_macs,
+    eager,
+    magnitude,
+    make_masks,
+    numpy_dense,
+    prune,
+    shrink,
+    sparse,
+    timing_sweep,
+    unit_norm,
+)
+from pruninglib.execution import Executable
+
+
+@pytest.fixture(scope="module")
+def networks(trained):
+    masked = prune(trained, make_masks(trained, magnitude, 0.5))
+    shrunk = shrink(prune(trained, make_masks(trained, unit_norm, 0.5)))
+    return {
+        ("dense", 0.0): trained,
+        ("masked", 0.5): masked,
+        ("sparse", 0.5): masked,
+        ("shrunk", 0.5): shrunk,
+    }
+
+
+WAYS = {
+    "dense": [compiled, numpy_dense],
+    "masked": [compiled],
+    "sparse": [sparse],
+    "shrunk": [compiled, numpy_dense],
+}
+
+
+@pytest.fixture(scope="module")
+def table(networks, tiny):
+    rows = timing_sweep(networks, tiny.x_test, WAYS, (1, 8), repeats=2, limit=2)
+    return pd.DataFrame(rows)
+
+
+def test_each_network_runs_in_its_ways_at_each_batch_size(table):
+    expected = [
+        (stage, "compiled" if way is compiled else "NumPy" if way is numpy_dense else "sparse")
+        for stage, ways in WAYS.items()
+        for way in ways
+    ]
+    found = zip(table["stage"], table["runtime"].str.split().str[0], strict=True)
+    assert list(found) == 2 * expected
+    assert table["batch_size"].tolist() == [1] * 6 + [8] * 6
+    assert table["sparsity"].tolist() == ([0, 0] + 4 * [0.5]) * 2
+    assert "label" not in table and (table["q1_ms"] <= table["q3_ms"]).all()
+
+
+def test_costs_are_those_of_the_network(table, networks):
+    by_stage = table.groupby("stage")["macs"].first()
+    assert by_stage["shrunk"] == count_macs(networks["shrunk", 0.5]) < by_stage["dense"]
+    assert by_stage["masked"] == by_stage["sparse"] == by_stage["dense"]
+    smallest = table.groupby("stage")["bytes"].min()
+    assert smallest["shrunk"] < smallest["dense"]
+
+
+def test_speed_ups_are_ratios_to_the_dense_network(table):
+    for size, rows in table.groupby("batch_size"):
+        dense = rows[rows["stage"] == "dense"].set_index("runtime")["median_ms"]
+        for row in rows.to_dict("records"):
+            assert row["speed_up_fastest"] == dense.min() / row["median_ms"]
+            if row["stage"] == "sparse":
+                assert np.isnan(row["speed_up"])
+            else:
+                assert row["speed_up"] == dense[row["runtime"]] / row["median_ms"]
+        assert size in (1, 8)
+
+
+def test_the_difference_shows_a_way_that_computes_something_else(networks, tiny):
+    def wrong(model):
+        outputs = eager(model)(tiny.x_test)
+        shift = np.abs(outputs).max() / 4
+        return Executable("wrong", lambda x: eager(model)(x) + shift, 1, lambda: 7)
+
+    ways = {"dense": [compiled, wrong]}
+    rows = timing_sweep({("dense", 0.0): networks["dense", 0.0]}, tiny.x_test, ways, (1,), limit=1)
+    assert rows[0]["difference"] < 1e-6
+    assert rows[1]["difference"] == pytest.approx(0.25) and rows[1]["bytes"] == 7
+
+
+def test_the_dense_network_must_be_there(networks, tiny):
+    with pytest.raises(ValueError, match=r'must have \("dense", 0\.0\), got \[\]'):
+        timing_sweep({}, tiny.x_test, WAYS)
