@@ -9,6 +9,8 @@ import zlib
 
 import numpy as np
 
+from pruninglib.order import kth_smallest
+
 
 def magnitude(kernel):
     """Score every weight by its absolute value (Han et al. 2015).
@@ -68,8 +70,7 @@ def top_k_mask(scores, sparsity):
     dropped = round(sparsity * scores.size)
     if dropped == 0:
         return np.ones(scores.shape, np.uint8)
-    threshold = np.partition(scores, dropped - 1, axis=None)[dropped - 1]
-    return _mask_at(scores, threshold, dropped)
+    return _mask_at(scores, kth_smallest(scores.reshape(-1), dropped), dropped)
 
 
 def top_k_masks(scores, sparsities):
@@ -110,7 +111,7 @@ def _mask_at(scores, threshold, dropped):
     if tied := scores.size - dropped - np.count_nonzero(mask):
         last_ties = np.flatnonzero(scores == threshold)[-tied:]
         mask.flat[last_ties] = True
-    return mask.astype(np.uint8)
+    return mask.view(np.uint8)
 
 
 def check_scores(scores):

@@ -9,11 +9,11 @@ import pytest
 import pruninglib
 
 FLOORS = {
-    **dict.fromkeys(("quiet", "paths", "criteria", "kernels", "graph", "channels"), 0),
+    **dict.fromkeys(("quiet", "paths", "order", "kernels", "graph", "channels"), 0),
     **dict.fromkeys(("timing", "plots", "tables", "least_squares", "selection", "pictures"), 0),
     **dict.fromkeys(("rewinding", "augmentation", "numba_kernels", "tiles"), 0),
     **dict.fromkeys(("data", "training", "hold", "prunable", "rebuilding", "reading"), 1),
-    **dict.fromkeys(("passing", "costs", "running", "timing_plots", "products"), 1),
+    **dict.fromkeys(("passing", "costs", "running", "timing_plots", "products", "criteria"), 1),
     **dict.fromkeys(("models", "scores", "flow", "chain", "inspection", "storage"), 2),
     **dict.fromkeys(("activations", "distillation", "execution", "sharing"), 2),
     **dict.fromkeys(("planning", "folding", "coupling"), 3),
@@ -72,7 +72,8 @@ def test_what_serves_any_model_knows_neither_the_mlp_nor_the_data(module):
 
 
 def test_criteria_need_numpy_only():
-    assert imports(source("criteria")) == {"numbers", "numpy", "zlib"}
+    assert imports(source("criteria")) == {"numbers", "numpy", "pruninglib.order", "zlib"}
+    assert imports(source("order")) == {"numpy"}
 
 
 def test_only_what_runs_networks_needs_tensorflow():

@@ -81,3 +81,8 @@ def test_a_model_that_holds_masks_is_refused(trained, tiny):
     pruned = prune(trained, make_masks(trained, unit_norm, 0.5))
     with pytest.raises(ValueError, match=r"holds a mask already.*Pass strip"):
         next(prune_sweep(pruned, tiny, {"weight": magnitude}, [0.5]))
+
+
+def test_every_row_says_what_was_asked(trained, tiny):
+    table = pd.DataFrame(prune_sweep(trained, tiny, CRITERIA, [0, 0.5]))
+    assert table[[*ASKED, "measured_sparsity"]].notna().all().all()

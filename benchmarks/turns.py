@@ -1,0 +1,69 @@
+"""Let variants take turns in one run, some of them in processes with packages of their own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from time import perf_counter
+
+HERE = Path(__file__).parent
+PEERS = HERE.parent / ".venv" / "peers"
+
+
+class Worker:
+    """A script that waits in an environment of its own and runs one of its functions when asked.
+
+    Args:
+        script: file in benchmarks/peers; it ends with `serve(functions)`.
+        environment: folder of .venv/peers whose Python runs it; "" for this one.
+        arguments: of the script.
+    """
+
+    def __init__(self, script, environment="", *arguments):
+        python = PEERS / environment / "bin" / "python" if environment else sys.executable
+        command = [str(python), str(HERE / "peers" / script), *map(str, arguments)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self.process = subprocess.Popen(command, **pipes)
+
+    def __call__(self, name, *arguments):
+        """Return what the function `name` of the script returns: seconds, or numbers in a dict."""
+        self.process.stdin.write(json.dumps([name, *arguments]) + "\n")
+        self.process.stdin.flush()
+        for line in self.process.stdout:
+            if line.startswith("> "):
+                return json.loads(line[2:])
+        raise RuntimeError(f"{self.process.args} ended with code {self.process.wait()}.")
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def serve(functions):
+    """Answer, on standard output, each request on standard input: a list of a name and arguments."""
+    for line in sys.stdin:
+        name, *arguments = json.loads(line)
+        print(">", json.dumps(functions[name](*arguments)), flush=True)
+
+
+def seconds(function, *arguments):
+    """Return how long a call takes, in seconds."""
+    start = perf_counter()
+    function(*arguments)
+    return perf_counter() - start
+
+
+def take_turns(variants, rounds, warm_up=1):
+    """Return {name: list of results} of functions that are called in turn, after a warm-up.
+
+    Args:
+        variants: {name: function without arguments that returns its seconds}.
+    """
+    for function in variants.values():
+        for _ in range(warm_up):
+            function()
+    results = {name: [] for name in variants}
+    for _ in range(rounds):
+        for name, function in variants.items():
+            results[name].append(function())
+    return results

@@ -1,0 +1,35 @@
+"""Find the k-th smallest of many numbers, in little memory. NumPy only."""
+
+import numpy as np
+
+CHUNK = 2**18  # numbers looked at in a go, so that what is made of them stays in the cache
+
+
+def kth_smallest(values, k):
+    """Return the k-th smallest (k from 1) of a flat array, without copying the array.
+
+    A sample tells bounds between which that number surely lies (Floyd and Rivest 1975); only those
+    between them are kept and partitioned. Should the sample mislead, all are partitioned.
+    """
+    if len(values) > CHUNK:
+        low, high = _bounds(values, k)
+        below, between = 0, []
+        for start in range(0, len(values), CHUNK):
+            part = values[start : start + CHUNK]
+            below += np.count_nonzero(part < low)
+            between.append(part[(part >= low) & (part <= high)])
+        between = np.concatenate(between)
+        if below < k <= below + len(between):
+            return np.partition(between, k - below - 1)[k - below - 1]
+    return np.partition(values, k - 1)[k - 1]
+
+
+def _bounds(values, k):
+    """Return two numbers of a sample that the k-th smallest of all is most likely between."""
+    sample = np.sort(values[:: len(values) // CHUNK + 1])
+    rank, margin = k / len(values) * len(sample), 3 * int(len(sample) ** 0.5)
+    first, last = (int(np.clip(rank + d, 0, len(sample) - 1)) for d in (-margin, margin))
+    return (
+        sample[first] if first else -np.inf,
+        sample[last] if last < len(sample) - 1 else np.inf,
+    )
