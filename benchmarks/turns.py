@@ -4,10 +4,11 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 
 HERE = Path(__file__).parent
 PEERS = HERE.parent / ".venv" / "peers"
+PAUSE = 0.15  # seconds, after which the busy threads of BLAS libraries sleep
 
 
 class Worker:
@@ -53,6 +54,12 @@ def seconds(function, *arguments):
     return perf_counter() - start
 
 
+def repeated(function, least=0.02):
+    """Return the seconds that a call takes, from as many calls as fill `least` seconds, warm."""
+    calls = 1 + int(least / max(1e-9, min(seconds(function) for _ in range(3))))
+    return seconds(lambda: [function() for _ in range(calls)]) / calls
+
+
 def take_turns(variants, rounds, warm_up=1):
     """Return {name: list of results} of functions that are called in turn, after a warm-up.
 
@@ -65,5 +72,6 @@ def take_turns(variants, rounds, warm_up=1):
     results = {name: [] for name in variants}
     for _ in range(rounds):
         for name, function in variants.items():
+            sleep(PAUSE)
             results[name].append(function())
     return results

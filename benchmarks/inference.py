@@ -1,0 +1,140 @@
+"""Time sparse execution against dense execution and other libraries, and small networks too.
+
+    python benchmarks/inference.py
+
+The network of the study, trained on MNIST, and its test images. Writes two sections of
+benchmarks/README.md. Run it with nothing else running.
+"""
+
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from machine import multiplication_rate
+from sections import write_section
+from turns import Worker, repeated, take_turns
+
+import pruninglib as pl
+
+ROUNDS, SIZES = 7, (1, 32, 256, 10_000)
+DENSE = {"compiled graph": pl.compiled, "NumPy": pl.numpy_dense, "LiteRT": pl.litert}
+DENSE["ONNX Runtime"] = pl.onnx
+data = pl.load_dataset("mnist")
+model, x = pl.baseline(data), data.x_test
+rate = multiplication_rate()
+
+
+def tf_sparse(model):
+    """Return a function that runs a network by tf.sparse, as the published projects did."""
+    kernels = [tf.sparse.from_dense(np.asarray(layer.kernel).T) for layer in model.layers]
+
+    @tf.function
+    def run(x):
+        x = tf.transpose(x)
+        for kernel in kernels[:-1]:
+            x = tf.nn.relu(tf.sparse.sparse_dense_matmul(kernel, x))
+        return tf.transpose(tf.sparse.sparse_dense_matmul(kernels[-1], x))
+
+    return lambda x: run(tf.constant(x)).numpy()
+
+
+def torch_worker(model, folder):
+    kernels = {f"kernel_{i}": np.asarray(layer.kernel) for i, layer in enumerate(model.layers)}
+    path = Path(folder) / f"{np.random.default_rng().integers(2**60)}.npz"
+    np.savez(path, inputs=x, **kernels)
+    return Worker("inference_torch.py", "torch", path)
+
+
+def cells(ratios, digits=2):
+    return [f"{np.median(ratio):.{digits}f}" for ratio in ratios]
+
+
+def sparse_table():
+    """Return a table: time of the fastest dense way over that of each sparse one."""
+    lines = ["| weights pruned | | " + " | ".join(f"batch {n:,}" for n in SIZES) + " |"]
+    lines.append("|---|---|" + "---|" * len(SIZES))
+    with tempfile.TemporaryDirectory() as folder:
+        dense, torch_dense = (
+            {n: way(model) for n, way in DENSE.items()},
+            torch_worker(model, folder),
+        )
+        for sparsity in (0.5, 0.8, 0.9, 0.95, 0.99):
+            pruned = pl.prune(model, pl.make_masks(model, pl.magnitude, sparsity))
+            peer = torch_worker(pruned, folder)
+            sparse = {
+                "`sparse`, numba": pl.sparse(pruned, library="numba"),
+                "`sparse`, SciPy": pl.sparse(pruned, library="scipy"),
+                "`tf.sparse`": tf_sparse(pruned),
+            }
+            ratios, limits = {}, []
+            for size in SIZES:
+                runs = {
+                    n: partial(repeated, partial(run, x[:size]))
+                    for n, run in (dense | sparse).items()
+                }
+                runs["PyTorch, dense"] = partial(torch_dense, "time", "dense", size)
+                runs["PyTorch, CSR"] = partial(peer, "time", "csr", size)
+                times = take_turns(runs, ROUNDS if size < 1000 else 3)
+                best = np.min([np.median(times[name]) for name in (*DENSE, "PyTorch, dense")])
+                for name in (*sparse, "PyTorch, CSR"):
+                    ratios.setdefault(name, []).append(best / np.median(times[name]))
+                operations = 2 * size * pl.count_macs(pruned, nonzero=True)
+                limits.append(operations / rate / np.median(times["`sparse`, numba"]))
+            for name, found in ratios.items():
+                lines.append(f"| {sparsity:.0%} | {name} | {' | '.join(cells(found))} |")
+            lines.append(f"| | share of the limit, numba | {' | '.join(cells(limits))} |")
+            peer.close()
+        torch_dense.close()
+    return "\n".join(lines)
+
+
+def shrunk_table():
+    """Return a table: time of the dense network over that of the shrunk one, same runtime."""
+    lines = ["| units removed | fewer MACs | | " + " | ".join(f"batch {n:,}" for n in SIZES) + " |"]
+    lines.append("|---|---|---|" + "---|" * len(SIZES))
+    for sparsity in (0.5, 0.8, 0.9, 0.95):
+        small = pl.shrink(pl.prune(model, pl.make_masks(model, pl.unit_norm, sparsity)))
+        fewer = pl.count_macs(model) / pl.count_macs(small)
+        runs = {(n, m): way(m) for n, way in DENSE.items() for m in (model, small)}
+        ratios = {}
+        for size in SIZES:
+            turns = {key: partial(repeated, partial(run, x[:size])) for key, run in runs.items()}
+            times = take_turns(turns, ROUNDS if size < 1000 else 3)
+            middle = {key: np.median(found) for key, found in times.items()}
+            for name in DENSE:
+                ratio = middle[name, model] / middle[name, small]
+                ratios.setdefault(name, []).append(ratio)
+            fastest = [min(middle[name, each] for name in DENSE) for each in (model, small)]
+            ratios.setdefault("fastest of each", []).append(fastest[0] / fastest[1])
+        for name, found in ratios.items():
+            lines.append(
+                f"| {sparsity:.0%} | {fewer:.1f} | {name} | {' | '.join(cells(found, 1))} |"
+            )
+    return "\n".join(lines)
+
+
+write_section(
+    "Sparse execution",
+    f"""
+784-1000-1000-500-200-10, weights pruned by magnitude, on MNIST's test images: how many times faster
+than the dense network in whatever is fastest for it at that batch size (compiled graph, NumPy, LiteRT, ONNX
+Runtime, PyTorch). Below 1 sparse execution is slower. Medians of {ROUNDS} rounds (3 for 10,000 images), variants
+in turn.
+
+{sparse_table()}
+
+The limit: 2 operations for each nonzero weight and image at the rate of large dense products,
+{rate / 1e9:.0f} GFLOP/s.
+""",
+)
+write_section(
+    "Shrunk networks",
+    f"""
+The same network without some of its units, against the unpruned one in the same runtime; "fastest of each": each
+in whatever is fastest for it.
+
+{shrunk_table()}
+""",
+)

@@ -1,0 +1,40 @@
+"""One way to make a mask with NumPy, in a process of its own, so that its memory can be told."""
+
+import resource
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+
+import numpy as np
+from turns import seconds, serve
+
+from pruninglib.criteria import magnitude, top_k_mask
+
+way, count, sparsity = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+weights = np.random.default_rng(0).standard_normal(count, np.float32)
+
+
+def by_argsort():
+    mask = np.ones(count, np.uint8)
+    mask[np.argsort(np.abs(weights))[: round(sparsity * count)]] = 0
+    return mask
+
+
+def by_quantile():
+    scores = np.abs(weights)
+    return (scores > np.quantile(scores, sparsity)).astype(np.uint8)
+
+
+ways = {
+    "top_k_mask": lambda: top_k_mask(magnitude(weights), sparsity),
+    "argsort": by_argsort,
+    "quantile": by_quantile,
+}
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+serve(
+    {
+        "time": lambda: seconds(ways[way]),
+        "memory": lambda: 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before),
+    }
+)

@@ -1,0 +1,28 @@
+"""A mask by torch.topk, in a process of its own, so that its memory can be told."""
+
+import resource
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import torch
+from turns import seconds, serve
+
+count, sparsity = int(sys.argv[2]), float(sys.argv[3])
+torch.manual_seed(0)
+weights = torch.randn(count)
+
+
+def by_topk():
+    mask = torch.ones(count, dtype=torch.uint8)
+    mask[torch.topk(weights.abs(), round(sparsity * count), largest=False).indices] = 0
+
+
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+serve(
+    {
+        "time": lambda: seconds(by_topk),
+        "memory": lambda: 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before),
+    }
+)
