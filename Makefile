@@ -34,10 +34,20 @@ results: $(ENV)/ready  ## rewrite data/results, figures and the notebooks' outpu
 lab: $(ENV)/ready
 	$(BIN)/jupyter lab notebooks
 
-bench: $(ENV)/ready  ## ratios for benchmarks/README.md; run it with nothing else running
+bench: $(ENV)/ready $(ENV)/peers/tfmot/ready $(ENV)/peers/torch/ready  ## benchmarks/README.md; run it with nothing else running
 	$(BIN)/python benchmarks/sweep.py
+	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/masks.py
+	$(BIN)/python benchmarks/inference.py
 	$(BIN)/python benchmarks/repair.py
 	$(BIN)/python benchmarks/shrink.py
+	$(BIN)/python benchmarks/storage.py
+	$(BIN)/python benchmarks/growth.py
+
+# what other tools need, each in an environment of its own; pip, for PyTorch may lie on disk for it
+$(ENV)/peers/%/ready: benchmarks/peers/%.txt | $(ENV)/ready
+	$(PYTHON) -m venv --clear $(ENV)/peers/$* && $(ENV)/peers/$*/bin/pip install -q -r $<
+	touch $@
 
 # uv where it can be had, for it is several times faster; else pip
 $(ENV)/ready: $(wildcard requirements*.txt) constraints.txt pyproject.toml
