@@ -16,23 +16,24 @@ BLOCK = re.compile(r"```python\n(.*?)```\n(?:\n```\n(.*?)```)?", re.DOTALL)
 
 
 @pytest.fixture(scope="module")
-def printed():
+def printed(tmp_path_factory):
     """Pairs of what the README says that a block prints, and what it prints."""
     names, pairs = {}, []
     for code, expected in BLOCK.findall(README):
         output = io.StringIO()
-        with contextlib.redirect_stdout(output):
+        folder = tmp_path_factory.mktemp("readme")
+        with contextlib.redirect_stdout(output), contextlib.chdir(folder):
             exec(code, names)
         pairs.append((expected, output.getvalue()))
     return [pair for pair in pairs if any(pair)]
 
 
 def test_every_block_that_prints_shows_its_output(printed):
-    assert len(printed) == 4
+    assert len(printed) == 5
     assert all(expected and found for expected, found in printed)
 
 
-@pytest.mark.parametrize("block", range(4))
+@pytest.mark.parametrize("block", range(5))
 def test_the_examples_print_what_the_readme_says(printed, block):
     expected, found = (re.split(r"\s+", text.strip()) for text in printed[block])
     assert len(expected) == len(found)
