@@ -46,7 +46,7 @@ def headline():
         "training on, for "
         f"{counts[0]} iterations (weights) or {counts[1]} (units). With 90 % of the units gone the "
         f"shrunk network runs {faster.iloc[0]:.0f} times faster for single images and "
-        f"{faster.iloc[-1]:.0f} times in batches of {faster.index[-1]:,}, each in the same runtime.\n"
+        f"{faster.iloc[-1]:.0f} times in batches of {faster.index[-1]:,}, in the same runtime.\n"
     )
 
 

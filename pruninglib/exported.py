@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from pruninglib.costs import count_parameters
 from pruninglib.execution import Executable, one_input
 from pruninglib.quiet import native_stderr_silenced, tensorflow_log_silenced
 from pruninglib.tiles import cores, in_tiles
 
+RATE = 1e11  # multiplications a second in dense products, on one core, about
 TILE = 256  # examples; the activations of 1,000 units then take 1 MB, about a core's cache
 
 
@@ -39,7 +39,7 @@ def run_litert(content, threads=None, runtime="LiteRT"):
     with native_stderr_silenced(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TensorFlow says that its own is going to move
         each = [kind(model_content=content, num_threads=1) for _ in range(threads)]
-    run = in_tiles([_function(one) for one in each], TILE, len(content) // 4)
+    run = in_tiles([_function(one) for one in each], TILE, len(content) / 4 / RATE)
     return Executable(runtime, run, threads, content.__len__)
 
 
@@ -71,7 +71,7 @@ def onnx(model, threads=None):
     def run(inputs):
         return session.run(None, {name: inputs})[0]
 
-    run = in_tiles([run] * threads, TILE, count_parameters(model))
+    run = in_tiles([run] * threads, TILE, len(content) / 4 / RATE)
     return Executable("ONNX Runtime", run, threads, content.__len__)
 
 

@@ -16,6 +16,7 @@ from pruninglib.tiles import cores, in_tiles
 
 INERT = kinds("Dropout SpatialDropout2D GaussianNoise GaussianDropout AlphaDropout Identity")
 ACTIVATIONS = kinds("ReLU LeakyReLU ELU")
+RATE = 2.5e10  # multiplications a second by nonzero weights, on one core, about
 TILE = 128  # examples; the activations of 1,000 units then take 512 kB, half of a core's cache
 
 

@@ -7,7 +7,7 @@ from math import ceil
 
 import numpy as np
 
-WORTH_SHARING = 1e7  # multiplications; waking threads for less costs more than it saves
+WORTH_SHARING = 3e-4  # seconds of work; waking threads for less costs more than it saves
 
 
 def cores():
@@ -17,13 +17,13 @@ def cores():
     return list(range(os.cpu_count()))
 
 
-def in_tiles(workers, tile, macs):
+def in_tiles(workers, tile, seconds):
     """Return a function inputs -> outputs that shares a batch among workers, a thread for each.
 
     Args:
         workers: functions float32 array (n, ...) -> array (n, ...), one for each thread.
         tile: examples that a worker gets at a time, at most.
-        macs: multiplications for one example, about: small batches are left to one worker.
+        seconds: what one example takes, about: small batches are left to one worker.
     """
     usable = cores()
     pools = [
@@ -38,7 +38,7 @@ def in_tiles(workers, tile, macs):
 
     def run(inputs):
         inputs = np.ascontiguousarray(inputs, np.float32)
-        if len(inputs) < max(2, len(pools)) or not pools or len(inputs) * macs < WORTH_SHARING:
+        if len(inputs) < max(2, len(pools)) or not pools or len(inputs) * seconds < WORTH_SHARING:
             return work(workers[0], inputs)
         parts = zip(pools, workers, _split(inputs, len(pools)), strict=True)
         running = [pool.submit(work, worker, part) for pool, worker, part in parts]

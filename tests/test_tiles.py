@@ -45,7 +45,7 @@ def test_each_worker_has_a_thread_of_its_own_and_an_equal_share(monkeypatch):
 
 def test_little_work_stays_in_the_calling_thread():
     seen = []
-    run = in_tiles(workers(2, seen), 1000, macs=tiles.WORTH_SHARING / 50)
+    run = in_tiles(workers(2, seen), 1000, seconds=tiles.WORTH_SHARING / 50)
     run(INPUTS[:49])
     assert seen == [(0, threading.get_ident(), 49)]
     run(INPUTS[:50])
