@@ -23,9 +23,7 @@ from pruninglib.repair import repair
 from pruninglib.merging import merge_units
 from pruninglib.shrink import CannotShrink, plan_shrink, shrink
 from pruninglib.costs import count_macs, count_parameters, file_bytes
-from pruninglib.execution import Executable, compiled, eager
-from pruninglib.sparse import numpy_dense, sparse
-from pruninglib.exported import litert, onnx
+from pruninglib.execution import Executable, compiled, eager, litert, numpy_dense, onnx, sparse
 from pruninglib.files import export, load
 from pruninglib.sharing import HoldShared, share_weights
 from pruninglib.rates import budget

@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 
 from pruninglib.costs import count_macs, count_parameters, file_bytes
-from pruninglib.execution import compiled
 from pruninglib.exported import litert_file
+from pruninglib.graphs import compiled
 from pruninglib.timing import time_models
 from pruninglib.training import targets
 
@@ -20,8 +20,13 @@ def evaluate(run, x, y, loss, batch_size=2000):
     if loss is None:
         raise ValueError("The model has no loss. Compile it: model.compile(loss=...).")
     outputs = np.concatenate([run(x[i : i + batch_size]) for i in range(0, len(x), batch_size)])
-    if outputs.ndim != 2:
+    if outputs.ndim != 2 or outputs.shape[1] < 2:
         raise ValueError(f"Expected one output for each class, got shape {outputs.shape}.")
+    if np.shape(y) != outputs.shape[:1]:
+        raise ValueError(
+            f"Expected {len(outputs)} labels as integers, got shape {np.shape(y)}. Pass y.ravel() "
+            "or, if they are one-hot, y.argmax(axis=1)."
+        )
     losses = keras.losses.get(loss)(targets(y, loss, outputs.shape[-1]), outputs)
     return {
         "accuracy": float(np.mean(outputs.argmax(axis=1) == y)),

@@ -5,11 +5,14 @@ import tempfile
 import warnings
 from importlib import import_module
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import tensorflow as tf
 
-from pruninglib.execution import Executable, one_input
+from pruninglib.costs import count_macs, count_parameters
+from pruninglib.executable import Executable, single_input
+from pruninglib.graphs import eager
 from pruninglib.quiet import native_stderr_silenced, tensorflow_log_silenced
 from pruninglib.tiles import cores, in_tiles
 
@@ -24,13 +27,19 @@ def litert(model, sparse=False, threads=None):
         sparse: store kernels without their zeros, which makes the file smaller, not faster.
         threads: how many share a batch, each with an interpreter of its own; default all cores.
 
-    Uses ai-edge-litert if it is installed, else TensorFlow's own interpreter.
+    Uses ai-edge-litert if it is installed, else TensorFlow's own interpreter. Raises ValueError
+    for what LiteRT has no operation for.
     """
-    return run_litert(litert_file(model, sparse), threads, "LiteRT, sparse" if sparse else "LiteRT")
+    runtime = "LiteRT, sparse" if sparse else "LiteRT"
+    return run_litert(litert_file(model, sparse), threads, runtime, _seconds(model))
 
 
-def run_litert(content, threads=None, runtime="LiteRT"):
-    """Return an `Executable` that runs the content of a LiteRT file; see `litert`."""
+def run_litert(content, threads=None, runtime="LiteRT", seconds=None):
+    """Return an `Executable` that runs the content of a LiteRT file; see `litert`.
+
+    Args:
+        seconds: what one example takes, about; default from the size of the file.
+    """
     try:
         kind = import_module("ai_edge_litert.interpreter").Interpreter
     except ImportError:
@@ -39,8 +48,19 @@ def run_litert(content, threads=None, runtime="LiteRT"):
     with native_stderr_silenced(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TensorFlow says that its own is going to move
         each = [kind(model_content=content, num_threads=1) for _ in range(threads)]
-    run = in_tiles([_function(one) for one in each], TILE, len(content) / 4 / RATE)
-    return Executable(runtime, run, threads, content.__len__)
+        (given,) = each[0].get_input_details()
+        shape = tuple(None if size < 0 else int(size) for size in given["shape_signature"][1:])
+        try:
+            for interpreter in each if None not in shape else ():
+                interpreter.allocate_tensors()
+        except RuntimeError as error:
+            raise ValueError(
+                f"LiteRT cannot run this model: {error} Use compiled(model) or onnx(model)."
+            ) from error
+    seconds = seconds or len(content) / 4 / RATE
+    run = in_tiles([_function(one) for one in each], TILE, seconds)
+    of_input = {"shape": shape, "dtype": given["dtype"]}
+    return Executable(runtime, threads, run, content.__len__, **of_input)
 
 
 def onnx(model, threads=None):
@@ -52,9 +72,11 @@ def onnx(model, threads=None):
     Args:
         threads: how many share a batch; default all cores.
     """
-    shape = [size or 1 for size in one_input(model).shape]
+    of_input = single_input(model)
     onnxruntime, *_ = (_needed(name, "ONNX Runtime") for name in ("onnxruntime", "onnx", "tf2onnx"))
-    model(np.zeros(shape, np.float32))  # Keras exports only models that were called
+    shape = [size or 32 for size in of_input["shape"]]
+    example = np.random.default_rng(0).random((1, *shape)).astype(of_input["dtype"])
+    expected = eager(model)(example)  # Keras exports only models that were called
     content = _written(model, "onnx")
     threads = threads or len(cores())
     options = onnxruntime.SessionOptions()
@@ -71,31 +93,44 @@ def onnx(model, threads=None):
     def run(inputs):
         return session.run(None, {name: inputs})[0]
 
-    run = in_tiles([run] * threads, TILE, len(content) / 4 / RATE)
-    return Executable("ONNX Runtime", run, threads, content.__len__)
+    if not np.allclose(run(example), expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max()):
+        raise ValueError(
+            f"Model {model.name!r} exported to ONNX computes something else, such as what a layer "
+            "does in training. Use litert(model) or compiled(model)."
+        )
+    run = in_tiles([run] * threads, TILE, _seconds(model))
+    return Executable("ONNX Runtime", threads, run, content.__len__, **of_input)
 
 
 def litert_file(model, sparse=False):
     """Return the content of the model's LiteRT file, in bytes. Needs Keras 3.13."""
-    one_input(model)
+    single_input(model)
     settings = {"optimizations": [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]} if sparse else {}
     return _written(model, "litert", **settings)
 
 
+def _seconds(model):
+    """Return what one example takes on one core, about."""
+    try:
+        return count_macs(model) / RATE
+    except ValueError:  # the size of its inputs is not fixed
+        return count_parameters(model) / RATE
+
+
 def _function(interpreter):
     (given,), (found,) = interpreter.get_input_details(), interpreter.get_output_details()
-    shape = None
+    lock, shape = Lock(), None
 
     def run(inputs):
         nonlocal shape
-        if inputs.shape != shape:
-            with native_stderr_silenced():
+        with lock:  # an interpreter holds the inputs and outputs of one call
+            if inputs.shape != shape:
                 interpreter.resize_tensor_input(given["index"], inputs.shape)
                 interpreter.allocate_tensors()
-            shape = inputs.shape
-        interpreter.set_tensor(given["index"], inputs)
-        interpreter.invoke()
-        return interpreter.get_tensor(found["index"])
+                shape = inputs.shape
+            interpreter.set_tensor(given["index"], inputs)
+            interpreter.invoke()
+            return interpreter.get_tensor(found["index"])
 
     return run
 

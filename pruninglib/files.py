@@ -2,6 +2,7 @@
 
 import hashlib
 import zipfile
+import zlib
 from pathlib import Path
 
 import keras
@@ -22,7 +23,9 @@ def export(model, path, **settings):
         settings: for .npz values="float16", which rounds the weights; for .tflite sparse=True,
             which stores kernels without their zeros.
     """
-    write, _ = _form(path)
+    write, _, known = _form(path)
+    if unknown := set(settings) - known:
+        raise TypeError(f"{Path(path).suffix} files have no setting {', '.join(sorted(unknown))}.")
     with written_whole(path) as temporary:
         write(model, temporary, **settings)
 
@@ -32,28 +35,33 @@ def load(path):
 
     Raises ValueError if the file is truncated or was altered.
     """
-    _, read = _form(path)
+    _, read, _ = _form(path)
     if not Path(path).is_file():
         raise FileNotFoundError(f"There is no file {path}.")
     return read(Path(path))
 
 
 def _form(path):
+    """Return how to write and how to read a file, and the settings that it has."""
     forms = {
-        ".keras": (lambda model, file: model.save(file), _read_keras),
-        ".npz": (lambda model, file, **how: write_packed(model, file, **how), read_packed),
-        ".tflite": (_write_litert, _read_litert),
+        ".keras": (_write_keras, _read_keras, set()),
+        ".npz": (write_packed, read_packed, {"values"}),
+        ".tflite": (_write_litert, _read_litert, {"sparse"}),
     }
     if Path(path).suffix not in forms:
         raise ValueError(f"Expected a file ending in {', '.join(forms)}, got {str(path)!r}.")
     return forms[Path(path).suffix]
 
 
+def _write_keras(model, path):
+    model.save(path)
+
+
 def _read_keras(path):
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
-    except Exception as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise _damaged(path, error) from error
     if damaged:
         raise _damaged(path, f"{damaged} has another checksum")

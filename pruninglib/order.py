@@ -13,14 +13,21 @@ def kth_smallest(values, k):
     """
     if len(values) > CHUNK:
         low, high = _bounds(values, k)
-        below, between = 0, []
+        below, lows, highs, between = 0, 0, 0, []
         for start in range(0, len(values), CHUNK):
             part = values[start : start + CHUNK]
             below += np.count_nonzero(part < low)
-            between.append(part[(part >= low) & (part <= high)])
+            lows += np.count_nonzero(part == low)
+            highs += np.count_nonzero(part == high)
+            between.append(part[(part > low) & (part < high)])
         between = np.concatenate(between)
-        if below < k <= below + len(between):
-            return np.partition(between, k - below - 1)[k - below - 1]
+        rank = k - below - lows  # among those between the bounds
+        if below < k and rank <= 0:
+            return low
+        if 0 < rank <= len(between):
+            return np.partition(between, rank - 1)[rank - 1]
+        if len(between) < rank <= len(between) + highs:
+            return high
     return np.partition(values, k - 1)[k - 1]
 
 

@@ -72,6 +72,8 @@ def _by_numba(kernel, bias, relu):
             gather(*by_unit, x, bias, relu, out)
         return out
 
+    for width in (1, LINE):  # compiled here, not in the first call
+        multiply(np.zeros((len(kernel), width), np.float32))
     return multiply
 
 

@@ -10,24 +10,37 @@ import logging
 import os
 import sys
 from contextlib import contextmanager
+from threading import Lock
+
+_lock, _silenced, _kept = Lock(), 0, None
 
 
 @contextmanager
 def native_stderr_silenced():
-    """Send file descriptor 2 to nowhere inside the block, unless PRUNINGLIB_VERBOSE is set."""
+    """Send file descriptor 2 to nowhere inside the block, unless PRUNINGLIB_VERBOSE is set.
+
+    It is the whole process that is silenced; of several blocks at a time, the last one ends it.
+    """
+    global _silenced, _kept
     if os.environ.get("PRUNINGLIB_VERBOSE"):
         yield
         return
-    sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
+    with _lock:
+        if not _silenced:
+            sys.stderr.flush()
+            _kept = os.dup(2)
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 2)
+            os.close(nowhere)
+        _silenced += 1
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        with _lock:
+            _silenced -= 1
+            if not _silenced:
+                os.dup2(_kept, 2)
+                os.close(_kept)
 
 
 @contextmanager

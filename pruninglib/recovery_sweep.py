@@ -6,7 +6,7 @@ from time import perf_counter
 
 from pruninglib.costs import count_parameters
 from pruninglib.evaluation import evaluate
-from pruninglib.execution import eager
+from pruninglib.graphs import eager
 from pruninglib.merging import merge_units
 from pruninglib.pruning import prune
 from pruninglib.rates import check_total

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from pruninglib.evaluation import evaluate
-from pruninglib.execution import compiled
+from pruninglib.graphs import compiled
 from pruninglib.masks import mask_levels
 from pruninglib.prunable import prunable_layers
 from pruninglib.pruning import measure_sparsity, prune, set_masks

@@ -11,6 +11,7 @@ from pruninglib.kernels import kernel_of
 from pruninglib.prunable import matching, prunable_layers
 from pruninglib.rebuilding import fresh_copy
 
+TINY = np.finfo(np.float32).tiny
 CODES = 256  # values of a layer at most, so that a code is a byte
 
 
@@ -36,7 +37,8 @@ def share_weights(model, values=16, include=None, exclude=()):
         kernel = np.array(kernel_of(layers[name]))
         nonzero = kernel != 0
         if len(np.unique(kernel[nonzero])) > values:
-            kernel[nonzero] = _nearest(kernel[nonzero], values)
+            found = _nearest(kernel[nonzero], values)
+            kernel[nonzero] = np.where(found == 0, TINY, found)  # zero would mean pruned
             kernel_of(layers[name]).assign(kernel)
     return shared
 
@@ -47,18 +49,24 @@ class HoldShared(keras.callbacks.Callback):
     Those of each kernel that has at most 256 values besides zero when training begins, as after
     `share_weights`, move together from then on, and its zeros stay zero. Averaging is what tied
     weights do under plain gradient descent, at the learning rate over their number. Of a
-    `keras.distillation.Distiller` it is the student's weights.
+    `keras.distillation.Distiller` it is the student's weights. Goes with masks that are held or
+    get tighter, not with `Regrowth`.
 
         shared = share_weights(pruned, 16)
         shared.fit(x, y, callbacks=[HoldShared()])
     """
 
     def on_train_begin(self, logs=None):
+        if self.model.steps_per_execution > 1:
+            raise ValueError(
+                "HoldShared acts after each batch, but the model is compiled with "
+                f"steps_per_execution={self.model.steps_per_execution}. Compile it with 1."
+            )
         layers = prunable_layers(getattr(self.model, "student", self.model))
         self._codes = {}
         for name, layer in layers.items():
             values, codes = np.unique(np.asarray(kernel_of(layer)), return_inverse=True)
-            if np.count_nonzero(values) <= CODES:
+            if 0 < np.count_nonzero(values) <= CODES:
                 self._codes[name] = (kernel_of(layer), codes.ravel(), values == 0)
         if not self._codes:
             raise ValueError(
@@ -69,9 +77,11 @@ class HoldShared(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         for kernel, codes, is_zero in self._codes.values():
             flat = np.asarray(kernel).ravel()
-            sums = np.bincount(codes, flat) / np.bincount(codes)
-            means = np.where(is_zero, 0, sums).astype(flat.dtype)
-            kernel.assign(means[codes].reshape(kernel.shape))
+            left = flat != 0  # a mask may have got tighter
+            counts = np.bincount(codes, left)
+            means = np.bincount(codes, flat) / np.maximum(counts, 1)
+            means = np.where(is_zero, 0, means).astype(flat.dtype)
+            kernel.assign(np.where(left, means[codes], 0).reshape(kernel.shape))
 
 
 def _nearest(weights, count):

@@ -8,7 +8,10 @@ from threadpoolctl import threadpool_info
 
 from pruninglib.chain import chain, describe
 from pruninglib.costs import count_parameters, file_bytes
-from pruninglib.execution import Executable, one_input
+from pruninglib.executable import Executable, single_input
+from pruninglib.graph import nodes
+from pruninglib.graphs import compiled
+from pruninglib.kernels import is_prunable
 from pruninglib.passing import acts_on_each_unit, kinds
 from pruninglib.products import FEW, LINE, aligned, product, sparse_library
 from pruninglib.storage import packed_bytes
@@ -30,11 +33,14 @@ def sparse(model, threads=None, library=None):
         library: "numba" or "scipy", whose products are used; default numba if it is installed.
             Its kernels also skip activations that are zero when they run a few examples.
 
-    Its bytes are those of `export(model, "model.npz")`. Raises ValueError for other models.
+    Its bytes are those of `export(model, "model.npz")`. Raises ValueError for other models, and
+    for those that do not compute in float32.
     """
     library, threads = library or sparse_library(), threads or len(cores())
-    run = in_tiles([_runner(model, library)] * threads, TILE, count_parameters(model, nonzero=True))
-    return Executable(f"sparse ({library})", run, threads, partial(packed_bytes, model))
+    seconds = count_parameters(model, nonzero=True) / RATE
+    run = in_tiles([_runner(model, library)] * threads, TILE, seconds)
+    measure = partial(packed_bytes, model)
+    return Executable(f"sparse ({library})", threads, run, measure, **single_input(model))
 
 
 def numpy_dense(model):
@@ -44,35 +50,41 @@ def numpy_dense(model):
     which OMP_NUM_THREADS sets before Python starts.
     """
     threads = max([pool["num_threads"] for pool in threadpool_info()], default=1)
-    return Executable("NumPy", _runner(model, "numpy"), threads, partial(file_bytes, model))
+    run, measure = _runner(model, "numpy"), partial(file_bytes, model)
+    return Executable("NumPy", threads, run, measure, **single_input(model))
 
 
 def _runner(model, library):
     """Return a function inputs -> outputs that works on (units, batch) between the Dense layers."""
-    one_input(model)
+    single_input(model)
     layers = [layer for layer in chain(model) if type(layer) not in INERT]
     dense = [i for i, layer in enumerate(layers) if type(layer) is keras.layers.Dense]
     if not dense:
         raise ValueError(f"Model {model.name!r} has no Dense layer. Use compiled(model).")
-    before, last, after = layers[: dense[0]], layers[dense[-1]], layers[dense[-1] + 1 :]
+    (first,), (last,) = (nodes(model)[layers[dense[i]]] for i in (0, -1))
+    before = _part(model.inputs[0], first.input_tensors[0], dense[0])
+    after = _part(last.output_tensors[0], model.outputs[0], len(layers) - dense[-1] - 1)
     steps = [step for layer in layers[dense[0] : dense[-1]] for step in _steps(layer, library)]
-    relu = last.activation is keras.activations.relu
-    steps.append(_product(last, relu, library))
-    if not relu and last.activation is not keras.activations.linear:
-        after = [last.activation, *after]
+    activation = last.operation.activation
+    steps.append(_product(last.operation, activation is keras.activations.relu, library))
+    known = (keras.activations.relu, keras.activations.linear)
+    finish = None if activation in known else activation
 
     def run(inputs):
-        for layer in before:
-            inputs = layer(inputs)
-        x = _columns(np.asarray(inputs, np.float32))
+        inputs = before(inputs) if before else inputs
+        x = _columns(inputs)
         for step in steps:
             x = step(x)
         x = np.ascontiguousarray(x[:, : len(inputs)].T)
-        for layer in after:
-            x = layer(x)
-        return np.asarray(x)
+        x = np.asarray(finish(x)) if finish else x
+        return after(x) if after else x
 
     return run
+
+
+def _part(start, end, layers):
+    """Return the part of a model between two tensors as a compiled graph; None if it is empty."""
+    return compiled(keras.Model(start, end)) if layers else None
 
 
 def _columns(inputs):
@@ -104,11 +116,15 @@ def _steps(layer, library):
 
 
 def _product(layer, relu, library):
+    use = "Use compiled(model), litert(model) or onnx(model)."
     if len(layer.input.shape) != 2:
         raise ValueError(
             f"{describe(layer)} has inputs of shape {layer.input.shape}, expected (batch, inputs). "
-            "Use compiled(model), litert(model) or onnx(model)."
+            + use
         )
+    if not is_prunable(layer) or layer.compute_dtype not in ("float32", "float64"):
+        kind = getattr(layer, "quantization_mode", None) or layer.compute_dtype
+        raise ValueError(f"{describe(layer)} computes in {kind} or has LoRA weights. {use}")
     kernel = np.asarray(layer.kernel, np.float32)
     bias = layer.bias if layer.use_bias else np.zeros(layer.units)
     return product(kernel, np.asarray(bias, np.float32), relu, library)

@@ -15,7 +15,7 @@ import zlib
 import keras
 import numpy as np
 
-from pruninglib.graph import leaves
+from pruninglib.graph import check_model
 from pruninglib.rebuilding import finish
 
 CODES = 256  # of a codebook, so that a code is a byte
@@ -40,6 +40,7 @@ def write_packed(model, file, values="float32"):
     """
     if values not in ("float32", "float16"):
         raise ValueError(f'values must be "float32" or "float16", got {values!r}.')
+    _check(model)
     masks, streams = {}, {name: bytearray() for name in STREAMS}
     weights = [_encode(np.asarray(weight), masks, streams) for weight in model.weights]
     config = _with_bits(
@@ -50,7 +51,10 @@ def write_packed(model, file, values="float32"):
     with np.errstate(over="ignore"):  # it is an error below
         rounded = floats.astype(np.dtype(values).newbyteorder("<"))
     if np.isinf(rounded).sum() > np.isinf(floats).sum():
-        raise ValueError(f"A weight of {np.abs(floats).max():.3g} is too large for {values}.")
+        largest = np.abs(floats[np.isfinite(floats)]).max()
+        raise ValueError(
+            f'A weight of {largest:.3g} is too large for {values}. Pass values="float32".'
+        )
     streams["floats"] = rounded.view(np.uint8).reshape(-1, rounded.itemsize).T.tobytes()
     header = {"model": config, "weights": weights, "floats": rounded.dtype.str}
     header["masks"] = [len(bits) for bits in masks]
@@ -79,6 +83,8 @@ def read_packed(file):
         streams = {name: io.BytesIO(part) for name, part in content.items()}
         masks = [streams["masks"].read(size) for size in header["masks"]]
         values = [_decode(entry, masks, streams) for entry in header["weights"]]
+    except (OSError, MemoryError):  # of the machine, not of the file
+        raise
     except Exception as error:  # zip, LZMA, NumPy and JSON each raise their own
         raise ValueError(
             f"{file} is truncated, altered or no packed model ({error}). Export the model again."
@@ -89,9 +95,21 @@ def read_packed(file):
     model = keras.saving.deserialize_keras_object(config)
     for weight, value in zip(model.weights, values, strict=True):
         weight.assign(value)
-    for _, layer in leaves(model):
+    for layer in model._flatten_layers():
         finish(layer)
     return model
+
+
+def _check(model):
+    """Raise ValueError if a model is unbuilt, or keeps more than weights: this file has no more."""
+    check_model(model)
+    for layer in model._flatten_layers():
+        own = not type(layer).save_own_variables.__module__.startswith("keras.")
+        if own or hasattr(layer, "save_assets"):
+            raise ValueError(
+                f"Layer {layer.name!r} ({type(layer).__name__}) stores more than its weights, "
+                "which .npz files do not hold. Export to .keras."
+            )
 
 
 def _encode(weight, masks, streams):

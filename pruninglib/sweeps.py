@@ -6,12 +6,18 @@ Every row says what was asked (`sparsity`) and what was measured (`measured_spar
 carries the caller's `labels`, such as seed=0.
 """
 
+import contextlib
+
 from pruninglib.costs import count_parameters
 from pruninglib.evaluation import evaluate
-from pruninglib.execution import compiled, eager
+from pruninglib.graphs import compiled, eager
+from pruninglib.products import sparse_library
 from pruninglib.pruning import measure_sparsity, prune, set_masks
 from pruninglib.retraining import without_removed_units
 from pruninglib.rows import asked, levels
+from pruninglib.sparse import sparse
+
+FEW = 0.15  # share of the weights below which multiplying them alone is faster in large batches
 
 
 def prune_sweep(model, dataset, criteria, sparsities, scope="layer", **labels):
@@ -24,7 +30,8 @@ def prune_sweep(model, dataset, criteria, sparsities, scope="layer", **labels):
         sparsities: shares to prune, in [0, 1].
 
     One copy of the model serves all levels, each layer's scores are sorted once, the unpruned
-    network is evaluated once, and networks without some of their units in their small form.
+    network is evaluated once, networks without some of their units in their small form, and those
+    with few weights sparsely, if numba is installed.
     Rows add `parameters`: the weights that are left to store, not counting removed units.
     """
     sparsities = list(sparsities)
@@ -39,7 +46,7 @@ def prune_sweep(model, dataset, criteria, sparsities, scope="layer", **labels):
             pruned.set_weights(weights)
             set_masks(pruned, masks)
             network = without_removed_units(pruned, masks)
-            network_run = run if network is pruned else eager(network)
+            network_run = _soonest(pruned, run) if network is pruned else eager(network)
             yield {
                 **labels,
                 **asked(dataset, method, scope, "pruned", sparsity),
@@ -47,3 +54,12 @@ def prune_sweep(model, dataset, criteria, sparsities, scope="layer", **labels):
                 "parameters": count_parameters(network, nonzero=True),
                 **(evaluate(network_run, x, y, model.loss) if sparsity else dense),
             }
+
+
+def _soonest(pruned, run):
+    """Return what runs a pruned model on many examples soonest: `run`, or its nonzero weights."""
+    few = count_parameters(pruned, nonzero=True) <= FEW * count_parameters(pruned)
+    if few and sparse_library() == "numba":
+        with contextlib.suppress(ValueError):  # it is no chain of Dense layers
+            return sparse(pruned)
+    return run

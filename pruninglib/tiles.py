@@ -1,5 +1,6 @@
 """Split a batch into tiles that fit in the caches, and share them among threads."""
 
+import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -21,15 +22,13 @@ def in_tiles(workers, tile, seconds):
     """Return a function inputs -> outputs that shares a batch among workers, a thread for each.
 
     Args:
-        workers: functions float32 array (n, ...) -> array (n, ...), one for each thread.
+        workers: functions array (n, ...) -> array (n, ...), one for each thread.
         tile: examples that a worker gets at a time, at most.
         seconds: what one example takes, about: small batches are left to one worker.
+
+    If there are as many threads as cores, each keeps to a core of its own.
     """
-    usable = cores()
-    pools = [
-        ThreadPoolExecutor(1, initializer=_keep_to, initargs=(usable[i % len(usable)],))
-        for i in range(len(workers) if len(workers) > 1 else 0)
-    ]
+    pools, process = [], None
 
     def work(worker, inputs):
         if len(inputs) <= tile:
@@ -37,9 +36,11 @@ def in_tiles(workers, tile, seconds):
         return np.concatenate([worker(part) for part in _split(inputs, ceil(len(inputs) / tile))])
 
     def run(inputs):
-        inputs = np.ascontiguousarray(inputs, np.float32)
-        if len(inputs) < max(2, len(pools)) or not pools or len(inputs) * seconds < WORTH_SHARING:
+        nonlocal pools, process
+        if len(inputs) < len(workers) or len(inputs) * seconds < WORTH_SHARING or len(workers) == 1:
             return work(workers[0], inputs)
+        if process != os.getpid():  # threads do not survive a fork
+            pools, process = _pools(len(workers)), os.getpid()
         parts = zip(pools, workers, _split(inputs, len(pools)), strict=True)
         running = [pool.submit(work, worker, part) for pool, worker, part in parts]
         return np.concatenate([each.result() for each in running])
@@ -47,10 +48,17 @@ def in_tiles(workers, tile, seconds):
     return run
 
 
+def _pools(count):
+    """Return thread pools of one thread each."""
+    usable = cores() if count == len(cores()) else [None] * count
+    return [ThreadPoolExecutor(1, initializer=_keep_to, initargs=(core,)) for core in usable]
+
+
 def _keep_to(core):
     """Keep the calling thread on one core: two of them often start on the same one, and stay."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {core})
+    if core is not None and hasattr(os, "sched_setaffinity"):
+        with contextlib.suppress(OSError):  # the core was taken away meanwhile
+            os.sched_setaffinity(0, {core})
 
 
 def _split(inputs, count):

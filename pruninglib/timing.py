@@ -14,31 +14,35 @@ def time_models(
     """Yield rows of how long each network takes for one batch.
 
     Args:
-        runs: {label: function inputs -> outputs}, such as an `Executable`, which has its threads.
+        runs: {label: function inputs -> outputs}, such as an `Executable`. How many threads it has
+            is said when that is made.
         inputs: array (images, ...) from which the batches are taken in turn.
         batch_sizes: images in a batch; at most len(inputs).
         repeats: measurements of each network after which the quartiles are looked at. As many
-            more follow until none has moved by more than `tolerance` of its median.
+            more follow until the quartiles of the first half and of the second half of a network's
+            measurements differ by no more than `tolerance` of the median, for all networks.
         limit: measurements of each network at most.
         least_seconds: fast networks are called several times in a measurement, to fill this.
 
-    The networks take turns, so that a change in the machine's load meets all of them. Each waits
-    until the threads of the one before sleep, is warmed up, and sees other inputs in successive
-    calls. Rows: label, runtime and threads (of an `Executable`), batch_size, median_ms, q1_ms and
-    q3_ms (quartiles, milliseconds for one batch), repeats, calls in a measurement, and steady:
-    whether the quartiles came to rest, no further apart than a quarter of the median.
+    The networks take turns in changing order, so that a change in the machine's load meets all of
+    them. Each waits until the threads of the one before sleep, is warmed up, and sees other inputs
+    in successive calls, if there is more than one batch. Rows: label, runtime and threads (of an
+    `Executable`), batch_size, median_ms, q1_ms and q3_ms (quartiles, milliseconds for one batch),
+    repeats, calls in a measurement, and steady: whether the quartiles came to rest, no further
+    apart than a quarter of the median.
     """
+    if not runs or repeats < 1 or limit < repeats:
+        raise ValueError(
+            f"Expected networks to time and 1 <= repeats <= limit, got {len(runs)} networks, "
+            f"repeats={repeats}, limit={limit}."
+        )
+    for size in batch_sizes:
+        if not 1 <= size <= len(inputs):
+            raise ValueError(f"batch size {size} must lie in [1, {len(inputs)}] (the inputs).")
     for batch_size in batch_sizes:
-        if not 1 <= batch_size <= len(inputs):
-            raise ValueError(
-                f"batch size {batch_size} must lie in [1, {len(inputs)}] (the inputs)."
-            )
         whole = len(inputs) // batch_size * batch_size
         batches = np.split(inputs[:whole], whole // batch_size)[:100]
-        calls = {}
-        for label, run in runs.items():
-            _seconds(run, batches, 3)
-            calls[label] = 1 + int(least_seconds / _seconds(run, batches, 3))
+        calls = {label: _calls(run, batches, least_seconds) for label, run in runs.items()}
         measured, quartiles, moved = _repeat(runs, batches, calls, repeats, limit, tolerance)
         for (label, run), (q1, median, q3), shift in zip(
             runs.items(), quartiles, moved, strict=True
@@ -57,21 +61,31 @@ def time_models(
             }
 
 
+def _calls(run, batches, least_seconds):
+    """Return how many calls fill that time."""
+    _wait_for_idle_threads()
+    _seconds(run, batches, 3)
+    return 1 + int(least_seconds / _seconds(run, batches, 3))
+
+
 def _repeat(runs, batches, calls, repeats, limit, tolerance):
-    """Return how often was measured, the quartiles of each run, and how far they moved at last."""
-    measured, before = {label: [] for label in runs}, np.inf
+    """Return how often was measured, the quartiles of each run, and how far they moved."""
+    measured, shuffle = {label: [] for label in runs}, np.random.default_rng(0).permutation
     for turn in count(1):
-        for label, run in runs.items():
+        for i in shuffle(len(runs)):
+            label, run = list(runs.items())[i]
             _wait_for_idle_threads()
             first = turn * (calls[label] + 1)
             run(batches[first % len(batches)])  # wakes its threads
             measured[label].append(1e3 * _seconds(run, batches, calls[label], first + 1))
         if turn % repeats == 0 or turn == limit:
-            quartiles = np.percentile(list(measured.values()), (25, 50, 75), axis=1).T
-            moved = np.abs(quartiles - before).max(axis=1) / quartiles[:, 1]
-            if moved.max() <= tolerance or turn == limit:
-                return turn, quartiles, moved
-            before = quartiles
+            quartiles, early, late = (
+                np.percentile([times[part] for times in measured.values()], (25, 50, 75), axis=1).T
+                for part in (slice(None), slice((turn + 1) // 2), slice(turn // 2, None))
+            )
+            moved = np.abs(late - early).max(axis=1) / quartiles[:, 1]
+            if (moved.max() <= tolerance and turn > repeats) or turn == limit:
+                return turn, quartiles, moved if turn > 1 else np.full(len(runs), np.inf)
 
 
 def _seconds(run, batches, calls, first=0):

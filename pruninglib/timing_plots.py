@@ -3,7 +3,7 @@
 What was not steady, its quartiles too far apart or not at rest, is drawn hollow.
 """
 
-from pruninglib.plots import BEHIND, STYLE
+from pruninglib.plots import STYLE
 
 RUNTIMES = {
     "compiled": {"color": "#0072B2", "marker": "s", "linestyle": "--"},
@@ -74,11 +74,11 @@ def _curve(rows, x, y, ax, runtime):
     (line,) = ax.plot(rows[x], rows[y], label=runtime, **style)
     low, high = (rows[y] * rows["median_ms"] / rows[end] for end in ("q3_ms", "q1_ms"))
     ax.fill_between(rows[x], low, high, color=line.get_color(), alpha=0.2, linewidth=0)
-    _hollow(rows, x, y, ax, style)
+    _hollow(rows, x, y, ax, style, "steady_ratios")
 
 
-def _hollow(rows, x, y, ax, style):
-    unsteady = rows[~rows["steady"].astype(bool)]
+def _hollow(rows, x, y, ax, style, steady="steady"):
+    unsteady = rows[~rows[steady].astype(bool)]
     ax.plot(unsteady[x], unsteady[y], **style | {"linestyle": "none", "markerfacecolor": "white"})
 
 
@@ -91,14 +91,4 @@ def _logarithmic(ax, axis):
         if each.get_scale() == "log":
             each.set_major_formatter("{x:g}")
     ax.grid(alpha=0.3)
-    return ax
-
-
-def published_speed_up(table, ax):
-    """Draw the speed-ups that another project published, thin and pale, against MACs.
-
-    Args:
-        table: rows with the columns fewer (times fewer MACs) and value (speed-up).
-    """
-    ax.plot(table["fewer"], table["value"], color="black", label="published", **BEHIND)
     return ax

@@ -5,7 +5,7 @@ from collections import defaultdict
 import numpy as np
 
 from pruninglib.costs import count_macs
-from pruninglib.execution import eager
+from pruninglib.graphs import eager
 from pruninglib.timing import time_models
 
 
@@ -22,16 +22,22 @@ def timing_sweep(networks, inputs, ways, batch_sizes=(1, 64), **timing):
     image, dense), bytes (on disk), difference (the largest of the outputs from those of the
     model run layer by layer, relative to the largest output), speed_up over the dense network in
     the same runtime (None if it did not run there) and speed_up_fastest over the dense network in
-    the runtime that is fastest for it at that batch size.
+    the runtime that is fastest for it at that batch size; steady_ratios: whether all of these
+    times are steady.
     """
-    if ("dense", 0.0) not in networks:
-        raise ValueError(f'networks must have ("dense", 0.0), got {list(networks)}.')
+    if ("dense", 0.0) not in networks or not all(ways.get(stage) for stage, _ in networks):
+        raise ValueError(
+            'networks must have ("dense", 0.0), and each stage a way to run in; got networks '
+            f"{list(networks)} and ways for {[stage for stage in ways if ways[stage]]}."
+        )
     runs, about = {}, {}
     for (stage, sparsity), network in networks.items():
         macs, expected = count_macs(network), eager(network)(inputs[:1000])
         for way in ways[stage]:
             run = way(network)
-            label = (stage, sparsity, run.runtime)
+            label = (stage, sparsity, run.runtime, run.threads)
+            if label in runs:
+                raise ValueError(f"Two ways of stage {stage!r} are {run}. Leave one out.")
             runs[label] = run
             about[label] = {
                 "stage": stage,
@@ -46,12 +52,14 @@ def timing_sweep(networks, inputs, ways, batch_sizes=(1, 64), **timing):
     dense = defaultdict(dict)
     for row in rows:
         if row["stage"] == "dense":
-            dense[row["batch_size"]][row["runtime"]] = row["median_ms"]
+            dense[row["batch_size"]][row["runtime"], row["threads"]] = row
     for row in rows:
-        at_once = dense[row["batch_size"]]
-        same = at_once.get(row["runtime"])
-        row["speed_up"] = same and same / row["median_ms"]
-        row["speed_up_fastest"] = min(at_once.values()) / row["median_ms"]
+        others = dense[row["batch_size"]]
+        same = others.get((row["runtime"], row["threads"]))
+        fastest = min(others.values(), key=lambda other: other["median_ms"])
+        row["speed_up"] = same and same["median_ms"] / row["median_ms"]
+        row["speed_up_fastest"] = fastest["median_ms"] / row["median_ms"]
+        row["steady_ratios"] = row["steady"] and fastest["steady"] and (same or row)["steady"]
     return rows
 
 

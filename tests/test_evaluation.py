@@ -72,3 +72,14 @@ def test_table_has_one_row_a_network_with_all_that_it_costs(trained, tiny):
 def test_a_model_without_a_loss_is_refused():
     with pytest.raises(ValueError, match=r"has no loss\. Compile it"):
         evaluate(known, np.arange(5), LABELS, None)
+
+
+def test_labels_of_another_shape_are_refused():
+    for labels in (LABELS[:, None], np.eye(2)[LABELS], LABELS[:4]):
+        with pytest.raises(ValueError, match=r"Expected 5 labels as integers, got shape \("):
+            evaluate(known, np.arange(5), labels, LOSS)
+
+
+def test_a_single_output_is_refused():
+    with pytest.raises(ValueError, match=r"one output for each class, got shape \(5, 1\)"):
+        evaluate(lambda x: np.ones((len(x), 1)), np.arange(5), LABELS, "binary_crossentropy")

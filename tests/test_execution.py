@@ -1,6 +1,9 @@
 """All ways to run a network agree with Keras, on any batch and any number of threads."""
 
+import os
+import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import keras
@@ -110,14 +113,42 @@ def test_any_float_array_will_do(way, networks, executables):
     assert_allclose(executables["masked", way](inputs), expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("way", [*WAYS][3:])
+SHARING = [way for way in [*WAYS][3:] if way != "NumPy"]
+
+
+@pytest.mark.parametrize("way", SHARING)
 def test_threads_share_the_batch(way, networks, executables, monkeypatch):
     monkeypatch.setattr(tiles, "WORTH_SHARING", 0)
-    run = executables["masked", way] if way == "NumPy" else WAYS[way](networks["masked"], threads=3)
+    pools, make = [], tiles._pools
+    monkeypatch.setattr(tiles, "_pools", lambda count: pools.extend(made := make(count)) or made)
+    run = WAYS[way](networks["masked"], threads=3)
     expected = executables["masked", "eager"](X)
     for size in (1, 2, 3, 4, 300):
         assert_allclose(run(X[:size]), expected[:size], rtol=1e-5, atol=1e-5)
-    assert run.threads == 3 or way == "NumPy"
+    assert run.threads == len(pools) == 3
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_two_callers_at_once_get_their_own_outputs(way, executables):
+    run, parts = executables["masked", way], [X[:5], X[100:140]]
+    expected = [run(part) for part in parts]
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(30):
+            found = pool.map(run, parts)
+            for one, other in zip(found, expected, strict=True):
+                assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("way", [*WAYS][1:])
+def test_inputs_of_another_shape_are_refused(way, executables):
+    for wrong in (X[:, :5], np.hstack([X, X]), X[0], X[:4, :, None]):
+        with pytest.raises(ValueError, match=r"inputs of shape \(batch, 6\), got \("):
+            executables["dense", way](wrong)
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if not way.startswith(("LiteRT", "sp", "Nu"))])
+def test_no_images_give_no_outputs(way, executables):
+    assert executables["dense", way](X[:0]).shape == (0, 10)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -151,7 +182,7 @@ def test_frozen_weights_are_those_of_the_moment(mlp):
 @pytest.mark.parametrize("way", WAYS)
 def test_the_model_is_left_as_it_was(way, trained):
     before, optimizer = trained.get_weights(), trained.optimizer
-    WAYS[way](trained)
+    WAYS[way](trained)(X[:, :4])
     assert trained.optimizer is optimizer
     for one, other in zip(before, trained.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -194,6 +225,108 @@ def test_what_is_no_chain_of_dense_layers_is_refused(kind, way):
     make, message = REFUSED[kind]
     with pytest.raises(ValueError, match=message):
         way(make())
+
+
+class Augment(layers.Layer):
+    """Adds ten in training; like Keras' layers that augment images it thinks it always is."""
+
+    def call(self, inputs, training=True):
+        return inputs + 10 if training else inputs
+
+
+def surrounded(start, end):
+    """Dense layers with something before and after them."""
+    inputs = keras.Input((6,))
+    return randomize(keras.Model(inputs, end(dense(3)(dense(4)(start(inputs))))))
+
+
+SURROUNDED = {
+    "augmented": lambda: surrounded(Augment(), Augment()),
+    "arithmetic": lambda: surrounded(lambda x: x / 2.0, lambda x: x * 3.0),
+    "nested": lambda: surrounded(
+        keras.Sequential([keras.Input((6,)), layers.Rescaling(2.0)]), layers.Softmax()
+    ),
+    "dropout": lambda: surrounded(layers.Dropout(0.5), layers.Dropout(0.5)),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", SURROUNDED)
+def test_what_stands_around_the_dense_layers_runs_as_in_inference(kind, way):
+    model = SURROUNDED[kind]()
+    if (kind, way) == ("augmented", "ONNX Runtime"):  # Keras exports what it does in training
+        with pytest.raises(ValueError, match=r"computes something else.*Use litert\(model\)"):
+            onnx(model)
+        return
+    run, expected = WAYS[way](model), np.asarray(model(X, training=False))
+    assert_allclose(run(X), expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("way", ["eager", "compiled", "LiteRT", "ONNX Runtime", "sparse (scipy)"])
+def test_integers_go_in_as_integers(way):
+    model = keras.Sequential(
+        [keras.Input((3,), dtype="int32"), layers.Embedding(50, 4), layers.Flatten(), dense(2)]
+    )
+    ids = RNG.integers(0, 50, (7, 3))
+    assert_allclose(WAYS[way](model)(ids), model(ids), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("way", [sparse, numpy_dense])
+def test_what_does_not_compute_in_float32_is_refused(way):
+    half = keras.Sequential([keras.Input((6,)), dense(3, dtype="mixed_float16"), dense(2)])
+    with pytest.raises(ValueError, match=r"computes in float16.*compiled"):
+        way(half)
+    quantized = keras.Sequential([keras.Input((6,)), dense(3), dense(2)])
+    quantized.layers[0].quantize("int8")
+    with pytest.raises(ValueError, match=r"computes in int8.*Use compiled\(model\)"):
+        way(quantized)
+
+
+def test_an_output_may_have_a_name():
+    inputs = keras.Input((6,))
+    model = keras.Model(inputs, {"logits": dense(2)(inputs)})
+    expected = np.asarray(model(X)["logits"])
+    for way in (eager, compiled, partial(compiled, frozen=False), sparse):
+        assert_allclose(way(model)(X), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("way", ["compiled", "LiteRT"])
+def test_images_of_any_size(way):
+    parts = [layers.Conv2D(4, 3), layers.GlobalAveragePooling2D(), dense(2)]
+    model = keras.Sequential([keras.Input((None, None, 1)), *parts])
+    run = WAYS[way](model)
+    for side in (5, 8):
+        images = RNG.normal(size=(3, side, side, 1)).astype(np.float32)
+        assert_allclose(run(images), model(images), rtol=1e-4, atol=1e-5)
+
+
+def test_subclassed_models_run_by_layer():
+    class Subclassed(keras.Model):
+        def __init__(self):
+            super().__init__(name="own")
+            self.dense = dense(2)
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+    model = Subclassed()
+    expected = np.asarray(model(X))
+    assert_allclose(eager(model)(X), expected, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"'own'.*if it is subclassed, use eager\(model\)"):
+        compiled(model)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning", "ignore:.*fork.*:RuntimeWarning")
+def test_a_forked_process_gets_threads_of_its_own(mlp, monkeypatch):
+    monkeypatch.setattr(tiles, "WORTH_SHARING", 0)
+    run, x = sparse(mlp, threads=2, library="scipy"), X[:, :4]
+    expected = run(x)
+    child = os.fork()
+    if not child:
+        signal.alarm(20)
+        os._exit(0 if np.allclose(run(x), expected) else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.parametrize("way", [sparse, numpy_dense])

@@ -91,8 +91,10 @@ def test_unknown_suffixes_are_refused(function, pruned, tmp_path):
 
 
 def test_settings_that_a_form_does_not_have_are_refused(pruned, tmp_path):
-    with pytest.raises(TypeError, match="sparse"):
+    with pytest.raises(TypeError, match=r"\.npz files have no setting sparse"):
         export(pruned, tmp_path / "model.npz", sparse=True)
+    with pytest.raises(TypeError, match=r"\.keras files have no setting values"):
+        export(pruned, tmp_path / "model.keras", values="float16")
     with pytest.raises(TypeError, match="values"):
         export(pruned, tmp_path / "model.tflite", values="float16")
     assert list(tmp_path.iterdir()) == []

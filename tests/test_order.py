@@ -48,3 +48,8 @@ def test_few_numbers_are_looked_at_when_the_sample_is_right(monkeypatch):
     )
     kth_smallest(values, 900_000)
     assert len(sizes) == 1 and sizes[0] < len(values) / 50
+    values[: len(values) * 9 // 10] = 0  # most of them equal: nothing is collected
+    np.random.default_rng(0).shuffle(values)
+    for k in (900_000, 500_000, 300_000):
+        assert kth_smallest(values, k) == np.sort(values)[k - 1]
+    assert len(sizes) == 1

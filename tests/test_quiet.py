@@ -48,3 +48,14 @@ def test_no_file_descriptor_is_leaked():
     with native_stderr_silenced():
         assert lowest_free() > before
     assert lowest_free() == before
+
+
+def test_of_two_blocks_at_once_the_last_one_ends_it(capfd):
+    first, second = native_stderr_silenced(), native_stderr_silenced()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    os.write(2, b"noise")
+    second.__exit__(None, None, None)
+    os.write(2, b"signal")
+    assert capfd.readouterr().err == "signal"

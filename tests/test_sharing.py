@@ -118,3 +118,40 @@ def test_convolutions_share_too():
         [keras.Input((6, 6, 2)), keras.layers.Conv2D(8, 3), keras.layers.Flatten(), dense(3)]
     )
     assert all(len(values(np.asarray(w))) <= 4 for w in share_weights(model, 4).weights[::2])
+
+
+def test_no_weight_becomes_zero():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, use_bias=False)])
+    model.layers[0].kernel.assign([[-1.0], [-0.1], [0.1], [1.0]])
+    found = np.ravel(share_weights(model, 3).layers[0].kernel)
+    assert np.count_nonzero(found) == 4
+    assert_allclose(found, [-1, 0, 0, 1], atol=1e-30)
+
+
+def test_several_steps_in_one_go_are_refused(mlp):
+    shared = share_weights(mlp, 4)
+    shared.compile("sgd", "mse", steps_per_execution=2)
+    with pytest.raises(ValueError, match=r"steps_per_execution=2\. Compile it with 1"):
+        shared.fit(np.ones((8, 4)), np.ones((8, 3)), callbacks=[HoldShared()], verbose=0)
+
+
+def test_kernels_of_zeros_learn():
+    zeros = keras.layers.Dense(3, kernel_initializer="zeros", name="zeros")
+    model = share_weights(keras.Sequential([keras.Input((4,)), dense(4, name="a"), zeros]), 3)
+    model.compile("sgd", "mse")
+    model.fit(np.ones((8, 4)), np.ones((8, 3)), callbacks=[HoldShared()], verbose=0)
+    assert np.asarray(model.get_layer("zeros").kernel).any()
+
+
+def test_a_mask_that_gets_tighter_is_respected(mlp):
+    pruned = prune(mlp, {"hidden_1": np.ones((4, 6))})
+    shared = share_weights(pruned, 2)
+    shared.compile("sgd", "mse")
+    callback, kernel = HoldShared(), shared.layers[0].kernel
+    callback.set_model(shared)
+    callback.on_train_begin()
+    values = np.array(kernel)
+    tighter = values * (np.arange(24).reshape(4, 6) % 2)
+    kernel.assign(tighter)
+    callback.on_train_batch_end(0)
+    assert_allclose(kernel, tighter, rtol=1e-6)

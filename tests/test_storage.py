@@ -98,7 +98,7 @@ def test_float16_rounds_the_weights_and_halves_the_file():
 def test_float16_refuses_weights_that_it_has_no_number_for():
     model = make_mlp(4, (6,), 3)
     model.layers[0].kernel.assign(7e4 - np.arange(24.0).reshape(4, 6))
-    with pytest.raises(ValueError, match=r"7e\+04 is too large for float16"):
+    with pytest.raises(ValueError, match=r"7e\+04 is too large for float16. Pass values=.float32"):
         packed(model, values="float16")
 
 
@@ -130,9 +130,11 @@ def test_a_held_mask_is_stored_once():
     bare = make_mlp(300, (300,), 3)
     bare.set_weights(pruned.get_weights())
     assert packed_bytes(pruned) - packed_bytes(bare) < 500
-    found = unpacked(packed(pruned))
-    found.fit(np.ones((8, 300)), np.ones((8, 3)), verbose=0) if found.compiled else None
+    pruned.compile("sgd", "mse")
+    found, before = unpacked(packed(pruned)), np.array(pruned.layers[0].kernel)
+    found.fit(np.ones((8, 300)), np.ones((8, 3)), verbose=0)
     assert measure_sparsity(found) == 0.5
+    assert not np.array_equal(found.layers[0].kernel, before)
 
 
 def test_zeros_that_the_mask_keeps_stay_apart_from_it():
@@ -182,3 +184,42 @@ def test_what_is_no_packed_model_is_refused(tmp_path):
     np.savez(tmp_path / "other.npz", a=np.ones(3))
     with pytest.raises(ValueError, match=r"other\.npz is truncated, altered or no packed model"):
         read_packed(tmp_path / "other.npz")
+
+
+def test_what_layers_derive_from_their_weights_comes_back():
+    normalization = layers.Normalization()
+    normalization.adapt(np.random.default_rng(0).normal(3, 2, (100, 4)))
+    inner = keras.Sequential([keras.Input((2, 4)), layers.TimeDistributed(normalization)])
+    model = keras.Sequential([keras.Input((2, 4)), inner, layers.Flatten(), dense(2)])
+    x = np.random.default_rng(1).normal(size=(3, 2, 4))
+    np.testing.assert_allclose(unpacked(packed(model))(x), model(x), rtol=1e-5)
+
+
+@keras.saving.register_keras_serializable(package="test")
+class Counting(layers.Layer):
+    """Stores a number that is no weight."""
+
+    def call(self, inputs):
+        return inputs
+
+    def save_own_variables(self, store):
+        store["count"] = np.array(3)
+
+
+def test_layers_that_store_more_than_weights_are_refused():
+    lookup = layers.IntegerLookup(vocabulary=[1, 2])
+    for layer, kind in ((Counting(), "Counting"), (lookup, "IntegerLookup")):
+        dtype = "int64" if layer is lookup else "float32"
+        model = keras.Sequential([keras.Input((4,), dtype=dtype), layer])
+        with pytest.raises(ValueError, match=rf"\({kind}\) stores more than.*Export to \.keras"):
+            packed(model)
+
+
+def test_a_model_never_built_is_refused():
+    with pytest.raises(ValueError, match=r"'raw' was never built.*model\.build"):
+        packed(keras.Sequential([dense(3)], name="raw"))
+
+
+def test_a_missing_file_is_no_damaged_one(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_packed(tmp_path / "none.npz")

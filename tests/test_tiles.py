@@ -1,5 +1,6 @@
 """A batch in tiles gives what the batch gives, each worker keeping to its own thread."""
 
+import os
 import threading
 
 import numpy as np
@@ -27,10 +28,25 @@ def workers(count, seen):
 def test_outputs_come_in_the_order_of_the_inputs(size, count, monkeypatch):
     monkeypatch.setattr(tiles, "WORTH_SHARING", 0)
     seen = []
-    run = in_tiles(workers(count, seen), 10, 1)
+    run = in_tiles(workers(count, seen), 10, 1.0)
     np.testing.assert_array_equal(run(INPUTS[:size]), INPUTS[:size] * 2)
     assert max(length for *_, length in seen) <= 10
     assert sum(length for *_, length in seen) == size
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no affinity on this system")
+def test_threads_keep_to_cores_only_if_there_is_one_for_each(monkeypatch):
+    monkeypatch.setattr(tiles, "WORTH_SHARING", 0)
+    whole = set(tiles.cores())
+
+    def where(inputs):
+        found = os.sched_getaffinity(0)
+        return np.full(len(inputs), next(iter(found)) if len(found) == 1 else -1)
+
+    found = in_tiles([where] * len(whole), 1000, 1)(INPUTS)
+    assert set(found) == whole if len(whole) > 1 else True
+    assert set(in_tiles([where] * (len(whole) + 1), 1000, 1)(INPUTS)) == {-1}
+    assert os.sched_getaffinity(0) == whole
 
 
 def test_each_worker_has_a_thread_of_its_own_and_an_equal_share(monkeypatch):

@@ -1,5 +1,7 @@
 """Times are read from a clock that only the networks advance, so they are exact."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -51,14 +53,25 @@ def test_fast_networks_are_called_several_times_in_a_measurement(network):
     (row,) = time_models({"run": run}, INPUTS, (1,), repeats=2, limit=2, least_seconds=0.001)
     assert row["calls"] == 4
     assert row["median_ms"] == pytest.approx(0.3)
-    assert len(network.calls) == 6 + 2 * (1 + 1 + 4)
+    assert len(network.calls) == 1 + 6 + 2 * (1 + 1 + 4)
 
 
 def test_networks_take_turns_and_wait_for_each_other(network):
     runs = {"a": network("a", 1.0), "b": network("b", 1.0)}
     list(time_models(runs, INPUTS, (1,), repeats=3, limit=3))
-    turn = ["wait", "a", "a", "wait", "b", "b"]
-    assert [label for label, _ in network.calls] == [*"aaaaaabbbbbb", *turn * 3]
+    labels = [label for label, _ in network.calls]
+    assert labels[:14] == ["wait", *"aaaaaa", "wait", *"bbbbbb"]
+    turns = np.reshape(labels[14:], (3, 6)).tolist()
+    orders = [["wait", "a", "a", "wait", "b", "b"], ["wait", "b", "b", "wait", "a", "a"]]
+    assert all(turn in orders for turn in turns)
+
+
+def test_the_order_of_the_networks_changes(network):
+    runs = {label: network(label, 1.0) for label in "abcd"}
+    list(time_models(runs, INPUTS, (1,), repeats=10, limit=10))
+    labels = [label for label, _ in network.calls if label != "wait"][24::2]
+    before = {pair for turn in np.reshape(labels, (10, 4)).tolist() for pair in pairwise(turn)}
+    assert len(before) > 8
 
 
 def test_successive_calls_see_different_batches_of_the_right_size(network):
@@ -104,9 +117,30 @@ def test_one_unsteady_network_is_no_stain_on_the_others(network):
 
 
 def test_rows_say_how_an_executable_runs(network):
-    runs = {"a": Executable("LiteRT", network("a", 1.0), 2, None), "b": network("b", 1.0)}
+    runs = {"a": Executable("LiteRT", 2, network("a", 1.0), None), "b": network("b", 1.0)}
     rows = list(time_models(runs, INPUTS, (1,), repeats=1))
     assert [(row["runtime"], row["threads"]) for row in rows] == [("LiteRT", 2), (None, None)]
+
+
+@pytest.mark.parametrize("limit", [20, 25, 51, 60])
+def test_a_drift_is_never_steady_wherever_the_limit_is(network, limit):
+    turns = [seconds for i in range(60) for seconds in (1.0, 0.01 * 1.005**i)]
+    run = network("run", *[0.004] * 6, *turns)
+    (row,) = time_models({"run": run}, INPUTS, (1,), repeats=10, limit=limit, tolerance=0.02)
+    assert row["repeats"] == limit and not row["steady"]
+
+
+@pytest.mark.parametrize("how", [{"repeats": 0}, {"repeats": 5, "limit": 4}])
+def test_measuring_nothing_is_refused(network, how):
+    with pytest.raises(ValueError, match=r"1 <= repeats <= limit, got 1 networks"):
+        list(time_models({"run": network("run", 1.0)}, INPUTS, (1,), **how))
+    with pytest.raises(ValueError, match="got 0 networks"):
+        list(time_models({}, INPUTS, (1,)))
+
+
+def test_all_batch_sizes_are_looked_at_first(network):
+    with pytest.raises(ValueError, match="batch size 11"):
+        next(time_models({"run": network("run", 1.0)}, INPUTS, (1, 11)))
 
 
 @pytest.mark.parametrize("size", [0, 11])

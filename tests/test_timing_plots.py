@@ -27,6 +27,7 @@ def row(stage, sparsity, runtime, median, speed_up, fastest, macs, steady=True):
         "speed_up_fastest": fastest,
         "macs": macs,
         "steady": steady,
+        "steady_ratios": steady,
     }
 
 

@@ -1,10 +1,14 @@
 """Times of networks in several runtimes, each divided by that of the dense one."""
 
+import sys
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from pruninglib import (
+    Executable,
     compiled,
     count_macs,
     eager,
@@ -17,7 +21,8 @@ from pruninglib import (
     timing_sweep,
     unit_norm,
 )
-from pruninglib.execution import Executable
+
+timing_sweep_module = sys.modules["pruninglib.timing_sweep"]
 
 
 @pytest.fixture(scope="module")
@@ -83,14 +88,51 @@ def test_the_difference_shows_a_way_that_computes_something_else(networks, tiny)
     def wrong(model):
         outputs = eager(model)(tiny.x_test)
         shift = np.abs(outputs).max() / 4
-        return Executable("wrong", lambda x: eager(model)(x) + shift, 1, lambda: 7)
+        return Executable("wrong", 1, lambda x: eager(model)(x) + shift, lambda: 7)
 
     ways = {"dense": [compiled, wrong]}
-    rows = timing_sweep({("dense", 0.0): networks["dense", 0.0]}, tiny.x_test, ways, (1,), limit=1)
+    rows = timing_sweep(
+        {("dense", 0.0): networks["dense", 0.0]}, tiny.x_test, ways, (1,), repeats=1, limit=1
+    )
     assert rows[0]["difference"] < 1e-6
     assert rows[1]["difference"] == pytest.approx(0.25) and rows[1]["bytes"] == 7
 
 
 def test_the_dense_network_must_be_there(networks, tiny):
-    with pytest.raises(ValueError, match=r'must have \("dense", 0\.0\), got \[\]'):
+    with pytest.raises(ValueError, match=r'must have \("dense", 0\.0\).*got networks \[\]'):
         timing_sweep({}, tiny.x_test, WAYS)
+
+
+def test_a_stage_without_a_way_is_refused(networks, tiny):
+    with pytest.raises(ValueError, match=r"each stage a way to run in.*ways for \['dense'\]"):
+        timing_sweep(networks, tiny.x_test, {"dense": [compiled], "sparse": []})
+
+
+def test_two_ways_of_one_kind_are_refused_but_threads_make_two(networks, tiny):
+    dense = {("dense", 0.0): networks["dense", 0.0]}
+    how = {"batch_sizes": (1,), "repeats": 1, "limit": 1}
+    both = [partial(sparse, threads=1), partial(sparse, threads=2)]
+    rows = timing_sweep(dense, tiny.x_test, {"dense": both}, **how)
+    assert [row["threads"] for row in rows] == [1, 2] and rows[1]["speed_up"] == 1
+    with pytest.raises(ValueError, match=r"Two ways of stage 'dense' are Executable"):
+        timing_sweep(dense, tiny.x_test, {"dense": [compiled, compiled]}, **how)
+
+
+def test_a_ratio_is_steady_if_both_times_are(networks, tiny, monkeypatch):
+    times = {("dense", "compiled"): True, ("dense", "NumPy"): False}
+    times |= {("shrunk", "compiled"): True, ("shrunk", "NumPy"): True}
+
+    def rows(runs, inputs, batch_sizes):
+        for i, label in enumerate(runs):
+            about = {"runtime": label[2], "threads": label[3], "batch_size": 1}
+            yield {
+                **about,
+                "label": label,
+                "median_ms": i + 1.0,
+                "steady": times[label[0], label[2]],
+            }
+
+    monkeypatch.setattr(timing_sweep_module, "time_models", rows)
+    chosen = {key: networks[key] for key in (("dense", 0.0), ("shrunk", 0.5))}
+    found = timing_sweep(chosen, tiny.x_test, WAYS, (1,))
+    assert [row["steady_ratios"] for row in found] == [True, False, True, False]
