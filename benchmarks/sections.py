@@ -1,8 +1,14 @@
-"""Write one section of benchmarks/README.md and leave the others as they are."""
+"""Write the head or one section of benchmarks/README.md and leave the rest as it is."""
 
 from pathlib import Path
 
 README = Path(__file__).with_name("README.md")
+
+
+def write_head(text, readme=README):
+    """Put a text in place of what stands before the first section."""
+    _, *sections = readme.read_text().split("\n## ")
+    readme.write_text("\n## ".join([f"{text.strip()}\n", *sections]))
 
 
 def write_section(title, body, readme=README):

@@ -95,7 +95,9 @@ def masked_time(table, sizes):
 
 def results():
     """Return the results section as Markdown."""
-    sections = [accuracy_table(name) + timing_table(name) for name in NAMES]
+    sections = [accuracy_table(name) for name in NAMES]
+    timed = RESULTS.glob("*/4_shrunk_network_timing.csv")
+    sections += [timing_table(path.parent.name) for path in sorted(timed, reverse=True)]
     if (RESULTS / "frontier").exists():
         sections.append(frontier())
     if (RESULTS / "neuron_merging").exists():
@@ -334,6 +336,7 @@ def timing_table(name):
     file = RESULTS / name / "4_shrunk_network_timing"
     times, found, files = (pd.read_csv(f"{file}{end}.csv") for end in ("", "_accuracy", "_bytes"))
     sizes = sorted(times["batch_size"].unique())
+    seeds = found["seed"].nunique()
     found = found[found["stage"] == "retrained"].set_index(["method", "sparsity"])["accuracy"]
     macs = times[times["stage"].isin(["dense", "shrunk"])].groupby("sparsity")["macs"].first()
     units, weights = [], []
@@ -346,19 +349,16 @@ def timing_table(name):
         units.append(
             [
                 f"{sparsity:.0%}",
-                percent(found["unit", sparsity]),
+                percent(found.loc[[("unit", sparsity)]]),
                 f"{macs[0.0] / macs[sparsity]:.1f}x",
-                *(
-                    f"{r['speed_up'].max():.3g}x, {r['speed_up_fastest'].max():.3g}x"
-                    for r in faster
-                ),
+                *(f"{best(r, 'speed_up')}, {best(r, 'speed_up_fastest')}" for r in faster),
             ]
         )
         stored = files[(files["method"] == "weight") & (files["sparsity"] == sparsity)].iloc[0]
         weights.append(
             [
                 f"{sparsity:.0%}",
-                percent(found["weight", sparsity]),
+                percent(found.loc[[("weight", sparsity)]]),
                 *(best(sparse[sparse["batch_size"] == size], "speed_up_fastest") for size in sizes),
                 *(f"{stored[form] / 1e3:,.0f} kB" for form in (".keras", ".npz")),
                 f"{stored['.npz, 16 values'] / 1e3:,.0f} kB, {stored['accuracy_16_values']:.2%}",
@@ -384,7 +384,7 @@ def timing_table(name):
         f"has {files.loc[0, '.keras'] / 1e3:,.0f} kB; .npz is what `pl.export` writes, and with "
         "`pl.share_weights` each layer has 16 values, here without training on (with it: "
         "[benchmarks](benchmarks/README.md#storage)). Accuracies: mean ± standard deviation over "
-        f"{len(found[found.index[0]])} seeds; times and files of the first one.\n\n"
+        f"{seeds} seed{'s' * (seeds > 1)}; times and files of the first one.\n\n"
     )
 
 

@@ -1,5 +1,6 @@
 """What the benchmarks share."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -8,8 +9,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
+import turns
 from resumed import resumed
-from sections import README, write_section
+from sections import README, write_head, write_section
+from turns import Worker, take_turns
+
+BENCHMARKS = Path(turns.__file__).parent
 
 
 def test_a_table_goes_on_where_it_was_left(tmp_path):
@@ -49,3 +54,51 @@ def test_the_sections_that_are_published_are_in_this_form(tmp_path):
     body = README.read_text().split("\n## Repair\n")[1].split("\n## ")[0]
     write_section("Repair", body, readme)
     assert readme.read_text() == README.read_text()
+
+
+def test_a_head_leaves_the_sections(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text("# Old\n\n## One\n\nstays\n")
+    write_head("# New\n\nWords.", readme)
+    assert readme.read_text() == "# New\n\nWords.\n\n## One\n\nstays\n"
+
+
+def test_variants_take_turns_after_a_warm_up(monkeypatch):
+    monkeypatch.setattr(turns, "PAUSE", 0)
+    called = []
+    variants = {name: lambda name=name: called.append(name) or len(called) for name in "ab"}
+    assert take_turns(variants, 2) == {"a": [3, 5], "b": [4, 6]}
+    assert called == [*"ab", *"ab", *"ab"]
+
+
+def test_a_worker_answers_from_a_process_of_its_own(tmp_path, monkeypatch):
+    (tmp_path / "peers").mkdir()
+    script = tmp_path / "peers" / "own.py"
+    script.write_text(
+        f"import os, sys\nsys.path.insert(0, {str(BENCHMARKS)!r})\nfrom turns import serve\n"
+        "print('noise')\nserve({'add': lambda a, b: a + b, 'process': os.getpid, "
+        "'argument': lambda: sys.argv[1]})\n"
+    )
+    monkeypatch.setattr(turns, "HERE", tmp_path)
+    worker = Worker("own.py", "", 7)
+    assert worker("add", 1, 2) == 3 and worker("argument") == "7"
+    assert worker("process") != os.getpid()
+    worker.close()
+    assert worker.process.returncode == 0
+
+
+def test_a_worker_that_dies_is_an_error(tmp_path, monkeypatch):
+    (tmp_path / "peers").mkdir()
+    (tmp_path / "peers" / "dies.py").write_text("raise SystemExit(3)")
+    monkeypatch.setattr(turns, "HERE", tmp_path)
+    worker = Worker("dies.py")
+    with pytest.raises((RuntimeError, BrokenPipeError)):
+        worker("anything")
+    with pytest.raises(OSError):
+        worker.close()
+
+
+def test_a_call_is_repeated_until_it_fills_the_time():
+    count = []
+    assert 0 < turns.repeated(lambda: count.append(1), least=0.005) < 1e-4
+    assert len(count) > 100
