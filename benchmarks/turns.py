@@ -1,5 +1,6 @@
 """Let variants take turns in one run, some of them in processes with packages of their own."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -36,7 +37,9 @@ class Worker:
         raise RuntimeError(f"{self.process.args} ended with code {self.process.wait()}.")
 
     def close(self):
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # it ended before
+            self.process.stdin.close()
+        self.process.stdout.close()
         self.process.wait()
 
 
