@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 
 from pruninglib.costs import count_macs, count_parameters, file_bytes
-from pruninglib.exported import litert_file
 from pruninglib.graphs import compiled
+from pruninglib.litert import litert_file
 from pruninglib.timing import time_models
 from pruninglib.training import targets
 

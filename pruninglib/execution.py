@@ -5,8 +5,9 @@ with NumPy, `litert` and `onnx` in the runtimes of that name.
 """
 
 from pruninglib.executable import Executable
-from pruninglib.exported import litert, onnx
 from pruninglib.graphs import compiled, eager
+from pruninglib.litert import litert
+from pruninglib.onnx import onnx
 from pruninglib.sparse import numpy_dense, sparse
 
 __all__ = ["Executable", "compiled", "eager", "litert", "numpy_dense", "onnx", "sparse"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import keras
 
-from pruninglib.exported import litert_file, run_litert
+from pruninglib.litert import litert_file, run_litert
 from pruninglib.paths import written_whole
 from pruninglib.storage import read_packed, write_packed
 

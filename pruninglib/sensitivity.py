@@ -28,7 +28,8 @@ def sensitivity(model, criterion, sparsities, data, include=None, exclude=(), **
     dense = evaluate(compiled(model), x, y, model.loss)
     nothing = next(mask_levels(scores, [0.0]))
     pruned = prune(model, nothing)
-    run, layers, originals = compiled(pruned), prunable_layers(pruned), prunable_layers(model)
+    run = compiled(pruned, frozen=False)
+    layers, originals = prunable_layers(pruned), prunable_layers(model)
     for name, found in scores.items():
         for sparsity, masks in zip(sparsities, mask_levels({name: found}, sparsities), strict=True):
             set_masks(pruned, masks)

@@ -15,10 +15,10 @@ import zlib
 import keras
 import numpy as np
 
+from pruninglib.encoding import decode, encode
 from pruninglib.graph import check_model
 from pruninglib.rebuilding import finish
 
-CODES = 256  # of a codebook, so that a code is a byte
 STREAMS = ("codes", "codebooks", "floats", "others")
 DATE = (1980, 1, 1, 0, 0, 0)  # the same model makes the same file
 
@@ -42,7 +42,7 @@ def write_packed(model, file, values="float32"):
         raise ValueError(f'values must be "float32" or "float16", got {values!r}.')
     _check(model)
     masks, streams = {}, {name: bytearray() for name in STREAMS}
-    weights = [_encode(np.asarray(weight), masks, streams) for weight in model.weights]
+    weights = [encode(np.asarray(weight), masks, streams) for weight in model.weights]
     config = _with_bits(
         keras.saving.serialize_keras_object(model),
         lambda bits: masks.setdefault(zlib.decompress(base64.b64decode(bits)), len(masks)),
@@ -82,7 +82,7 @@ def read_packed(file):
         content["floats"] = planes.T.copy().view(kind).astype("<f4").tobytes()
         streams = {name: io.BytesIO(part) for name, part in content.items()}
         masks = [streams["masks"].read(size) for size in header["masks"]]
-        values = [_decode(entry, masks, streams) for entry in header["weights"]]
+        values = [decode(entry, masks, streams) for entry in header["weights"]]
     except (OSError, MemoryError):  # of the machine, not of the file
         raise
     except Exception as error:  # zip, LZMA, NumPy and JSON each raise their own
@@ -110,43 +110,6 @@ def _check(model):
                 f"Layer {layer.name!r} ({type(layer).__name__}) stores more than its weights, "
                 "which .npz files do not hold. Export to .keras."
             )
-
-
-def _encode(weight, masks, streams):
-    """Put an array into the streams; return what it takes to find it there."""
-    entry = {"shape": weight.shape, "dtype": weight.dtype.name}
-    if weight.dtype != np.float32:
-        streams["others"] += weight.tobytes()
-        return entry
-    nonzero = weight.ravel() != 0
-    if not nonzero.all():
-        entry["mask"] = masks.setdefault(np.packbits(nonzero).tobytes(), len(masks))
-    kept = weight.ravel()[nonzero]
-    codebook, codes = np.unique(kept, return_inverse=True)
-    if len(codebook) <= min(CODES, len(kept) // 2):
-        entry["values"] = len(codebook)
-        streams["codebooks"] += codebook.astype("<f4").tobytes()
-        streams["codes"] += codes.astype(np.uint8).tobytes()
-    else:
-        streams["floats"] += kept.astype("<f4").tobytes()
-    return entry
-
-
-def _decode(entry, masks, streams):
-    """Return the array that `_encode` put into the streams."""
-    kind, size = np.dtype(entry["dtype"]), int(np.prod(entry["shape"]))
-    if kind != np.float32:
-        content = streams["others"].read(size * kind.itemsize)
-        return np.frombuffer(content, kind).reshape(entry["shape"])
-    bits = np.frombuffer(masks[entry["mask"]], np.uint8) if "mask" in entry else None
-    nonzero = np.ones(size, bool) if bits is None else np.unpackbits(bits, count=size).astype(bool)
-    count, weight = np.count_nonzero(nonzero), np.zeros(size, np.float32)
-    if "values" in entry:
-        codebook = np.frombuffer(streams["codebooks"].read(4 * entry["values"]), "<f4")
-        weight[nonzero] = codebook[np.frombuffer(streams["codes"].read(count), np.uint8)]
-    else:
-        weight[nonzero] = np.frombuffer(streams["floats"].read(4 * count), "<f4")
-    return weight.reshape(entry["shape"])
 
 
 def _with_bits(config, change):

@@ -14,6 +14,7 @@ from keras import layers
 from numpy.testing import assert_allclose
 
 from pruninglib import (
+    columns,
     compiled,
     eager,
     export,
@@ -248,6 +249,21 @@ SURROUNDED = {
     ),
     "dropout": lambda: surrounded(layers.Dropout(0.5), layers.Dropout(0.5)),
 }
+
+
+@pytest.mark.parametrize("way", [sparse, partial(sparse, library="scipy"), numpy_dense])
+def test_units_that_are_always_zero_are_left_out(way, monkeypatch):
+    parts = [dense(8), dense(7, None), dense(6, "gelu"), dense(5), layers.BatchNormalization()]
+    model = randomize(keras.Sequential([keras.Input((6,)), *parts, dense(3)]))
+    shares = {layer.name: 0.5 for layer in parts[:4]}
+    pruned, sizes, product = prune(model, make_masks(model, unit_norm, shares)), [], columns.product
+    monkeypatch.setattr(
+        columns, "product", lambda k, *how: sizes.append(k.shape) or product(k, *how)
+    )
+    run = way(pruned)
+    # not those of GELU, which only Keras knows to keep zeros, nor those before BatchNormalization
+    assert sizes == [(6, 4), (4, 3), (3, 6), (6, 5), (5, 3)]
+    assert_allclose(run(X), pruned(X), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("way", WAYS)

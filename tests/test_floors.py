@@ -11,15 +11,19 @@ import pruninglib
 FLOORS = {
     **dict.fromkeys(("quiet", "paths", "order", "kernels", "graph", "channels"), 0),
     **dict.fromkeys(("timing", "plots", "tables", "least_squares", "selection", "pictures"), 0),
-    **dict.fromkeys(("rewinding", "augmentation", "numba_kernels", "tiles", "executable"), 0),
+    **dict.fromkeys(
+        ("rewinding", "augmentation", "numba_kernels", "tiles", "executable", "encoding"), 0
+    ),
     **dict.fromkeys(("data", "training", "hold", "prunable", "rebuilding", "reading"), 1),
     **dict.fromkeys(("passing", "costs", "running", "timing_plots", "products", "criteria"), 1),
     **dict.fromkeys(("models", "scores", "flow", "chain", "inspection", "storage"), 2),
-    **dict.fromkeys(("activations", "distillation", "graphs", "sharing"), 2),
+    **dict.fromkeys(("activations", "distillation", "graphs", "sharing", "exported"), 2),
     **dict.fromkeys(("planning", "folding", "coupling"), 3),
-    **dict.fromkeys(("pruning", "saliency", "merging", "sparse", "exported"), 3),
-    **dict.fromkeys(("masks", "cutting", "repair", "rates", "files", "evaluation", "execution"), 4),
-    **dict.fromkeys(("shrink", "rows", "schedules", "regrowth", "sensitivity"), 5),
+    **dict.fromkeys(("pruning", "saliency", "merging", "columns", "litert", "onnx"), 3),
+    **dict.fromkeys(("masks", "cutting", "repair", "rates", "evaluation", "sparse"), 4),
+    **dict.fromkeys(
+        ("shrink", "rows", "schedules", "regrowth", "sensitivity", "execution", "files"), 5
+    ),
     "retraining": 6,
     **dict.fromkeys(("sweeps", "timing_sweep", "gradual"), 7),
     "recovery_sweep": 8,
@@ -27,7 +31,18 @@ FLOORS = {
 }
 FOLDER = Path(pruninglib.__file__).parent
 MODULES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
-GENERAL = ("masks", "pruning", "shrink", "sparse", "exported", "files", "timing", "hold", "sharing")
+GENERAL = (
+    "masks",
+    "pruning",
+    "shrink",
+    "sparse",
+    "litert",
+    "onnx",
+    "files",
+    "timing",
+    "hold",
+    "sharing",
+)
 
 
 def imports(source):
@@ -78,7 +93,7 @@ def test_criteria_need_numpy_only():
 
 def test_only_what_runs_networks_needs_tensorflow():
     needing = {name for name in MODULES if "tensorflow" in imports(source(name))}
-    assert needing == {"quiet", "models", "training", "graphs", "exported", "saliency"}
+    assert needing == {"quiet", "models", "training", "graphs", "litert", "saliency"}
 
 
 @pytest.mark.parametrize(
