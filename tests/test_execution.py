@@ -266,6 +266,16 @@ def test_units_that_are_always_zero_are_left_out(way, monkeypatch):
     assert_allclose(run(X), pruned(X), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("way", [sparse, partial(sparse, library="scipy"), numpy_dense])
+def test_a_unit_with_nothing_but_a_bias_is_no_dead_one(way):
+    model = randomize(keras.Sequential([keras.Input((6,)), dense(4), dense(3, None)]))
+    kernel = np.array(model.layers[0].kernel)
+    kernel[:, 1] = 0
+    model.layers[0].kernel.assign(kernel)
+    model.layers[0].bias.assign([0.5, 2.0, 0.5, 0.5])
+    assert_allclose(way(model)(X), model(X), rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", SURROUNDED)
 def test_what_stands_around_the_dense_layers_runs_as_in_inference(kind, way):
