@@ -7,12 +7,12 @@ import keras
 import numpy as np
 from sklearn.cluster import KMeans
 
+from pruninglib.encoding import CODES
 from pruninglib.kernels import kernel_of
 from pruninglib.prunable import matching, prunable_layers
 from pruninglib.rebuilding import fresh_copy
 
 TINY = np.finfo(np.float32).tiny
-CODES = 256  # values of a layer at most, so that a code is a byte
 
 
 def share_weights(model, values=16, include=None, exclude=()):
