@@ -1,6 +1,7 @@
 """Let variants take turns in one run, some of them in processes with packages of their own."""
 
 import contextlib
+import gc
 import json
 import subprocess
 import sys
@@ -75,6 +76,7 @@ def take_turns(variants, rounds, warm_up=1):
     results = {name: [] for name in variants}
     for _ in range(rounds):
         for name, function in variants.items():
+            gc.collect()  # what another variant left
             sleep(PAUSE)
             results[name].append(function())
     return results

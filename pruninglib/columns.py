@@ -27,21 +27,15 @@ def columns(inputs):
 def steps(layers, library):
     """Return functions that do, one after another, what layers do, on arrays (units, batch).
 
-    Units that are zero for any input are left out.
+    Units that `compact` leaves out are not computed.
 
     Args:
         layers: from a Dense layer to a Dense layer; the last one's activation is not applied,
             unless it is ReLU.
         library: as in `product`.
     """
-    weights = [_weights(layer) if type(layer) is keras.layers.Dense else None for layer in layers]
-    for i, j in pairwise(range(len(layers))):
-        if weights[i] and weights[j] and layers[i].activation in (RELU, LINEAR):
-            (kernel, bias), (read, their_bias) = weights[i], weights[j]
-            alive = kernel.any(axis=0) | (bias != 0)
-            weights[i], weights[j] = (kernel[:, alive], bias[alive]), (read[alive], their_bias)
     found = []
-    for layer, own in zip(layers, weights, strict=True):
+    for layer, own in zip(layers, compact(layers), strict=True):
         if own is None:
             found += _between(layer)
             continue
@@ -49,6 +43,32 @@ def steps(layers, library):
         if layer is not layers[-1]:
             found += _activation(layer, layer.activation)
     return found
+
+
+def compact(layers):
+    """Return the (kernel, bias) of each Dense layer, None of others, without units that can go.
+
+    Those are, between two Dense layers that follow each other directly, with ReLU or no
+    activation: units that nothing reads, and those without incoming weights, which are constant
+    and go into the biases of what reads them.
+    """
+    weights = [_weights(layer) if type(layer) is keras.layers.Dense else None for layer in layers]
+    pairs = [
+        (i, j)
+        for i, j in pairwise(range(len(layers)))
+        if weights[i] and weights[j] and layers[i].activation in (RELU, LINEAR)
+    ]
+    for i, j in reversed(pairs):
+        (kernel, bias), (reader, their_bias) = weights[i], weights[j]
+        read = (reader != 0).any(axis=1)
+        weights[i], weights[j] = (kernel[:, read], bias[read]), (reader[read], their_bias)
+    for i, j in pairs:
+        (kernel, bias), (reader, their_bias) = weights[i], weights[j]
+        alive = (kernel != 0).any(axis=0)
+        constant = np.maximum(bias, 0) if layers[i].activation is RELU else bias
+        their_bias = their_bias + constant[~alive] @ reader[~alive]
+        weights[i], weights[j] = (kernel[:, alive], bias[alive]), (reader[alive], their_bias)
+    return weights
 
 
 def _weights(layer):

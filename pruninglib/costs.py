@@ -55,7 +55,7 @@ def _positions(layer, node):
 def count_parameters(model, nonzero=False):
     """Return the number of the model's weights, biases included; `nonzero`: that are not zero."""
     weights = [np.asarray(weight) for weight in model.weights]
-    return int(sum(np.count_nonzero(w) if nonzero else w.size for w in weights))
+    return sum(np.count_nonzero(w != 0) if nonzero else w.size for w in weights)
 
 
 def file_bytes(model, compress=False):

@@ -47,7 +47,7 @@ def check_masks(masks, prunable):
     masks = {name: np.asarray(mask) for name, mask in masks.items()}
     for name, mask in masks.items():
         check_shape(name, mask, prunable[name])
-        if not np.isin(mask, (0, 1)).all():
+        if not ((mask == 0) | (mask == 1)).all():
             raise ValueError(
                 f"The mask of layer {name!r} must hold only 0 and 1, got values from "
                 f"{mask.min()} to {mask.max()}. Make it with top_k_mask or a comparison."

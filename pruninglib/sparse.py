@@ -6,8 +6,8 @@ import keras
 import numpy as np
 from threadpoolctl import threadpool_info
 
-from pruninglib.chain import chain
-from pruninglib.columns import LINEAR, RELU, columns, steps
+from pruninglib.chain import chain, describe
+from pruninglib.columns import LINEAR, RELU, columns, compact, steps
 from pruninglib.costs import count_parameters, file_bytes
 from pruninglib.executable import Executable, single_input
 from pruninglib.graph import nodes
@@ -52,6 +52,20 @@ def numpy_dense(model):
     threads = max([pool["num_threads"] for pool in threadpool_info()], default=1)
     run, measure = _runner(model, "numpy"), partial(file_bytes, model)
     return Executable("NumPy", threads, run, measure, **single_input(model))
+
+
+def count_compact(model):
+    """Return the number of nonzero weights and biases without units that can go, as in `shrink`.
+
+    Takes a tenth of its time. Raises ValueError unless the model is a chain of Dense layers with
+    ReLU or no activation.
+    """
+    layers = [layer for layer in chain(model) if type(layer) not in INERT]
+    for layer in layers:
+        passes = layer is layers[-1] or getattr(layer, "activation", None) in (RELU, LINEAR)
+        if type(layer) is not keras.layers.Dense or not passes:
+            raise ValueError(f"{describe(layer)} is no Dense layer with ReLU or no activation.")
+    return sum(np.count_nonzero(part != 0) for own in compact(layers) for part in own)
 
 
 def _runner(model, library):

@@ -15,9 +15,9 @@ from pruninglib.products import sparse_library
 from pruninglib.pruning import measure_sparsity, prune, set_masks
 from pruninglib.retraining import without_removed_units
 from pruninglib.rows import asked, levels
-from pruninglib.sparse import sparse
+from pruninglib.sparse import count_compact, numpy_dense, sparse
 
-FEW = 0.15  # share of the weights below which multiplying them alone is faster in large batches
+FEW = 0.25  # share of the weights below which multiplying them alone is faster in large batches
 
 
 def prune_sweep(model, dataset, criteria, sparsities, scope="layer", **labels):
@@ -45,21 +45,29 @@ def prune_sweep(model, dataset, criteria, sparsities, scope="layer", **labels):
                 run = compiled(pruned, frozen=False)
             pruned.set_weights(weights)
             set_masks(pruned, masks)
-            network = without_removed_units(pruned, masks)
-            network_run = _soonest(pruned, run) if network is pruned else eager(network)
+            network_run, parameters = _soonest(pruned, masks, run)
             yield {
                 **labels,
                 **asked(dataset, method, scope, "pruned", sparsity),
                 "measured_sparsity": measure_sparsity(pruned),
-                "parameters": count_parameters(network, nonzero=True),
+                "parameters": parameters,
                 **(evaluate(network_run, x, y, model.loss) if sparsity else dense),
             }
 
 
-def _soonest(pruned, run):
-    """Return what runs a pruned model on many examples soonest: `run`, or its nonzero weights."""
-    few = count_parameters(pruned, nonzero=True) <= FEW * count_parameters(pruned)
-    if few and sparse_library() == "numba":
+def _soonest(pruned, masks, run):
+    """Return what runs a pruned model on many examples soonest, and how many weights it stores.
+
+    Args:
+        run: what runs it at full width.
+    """
+    if any(mask.ndim == 1 and not mask.all() for mask in masks.values()):
+        with contextlib.suppress(ValueError):
+            return numpy_dense(pruned), count_compact(pruned)
+        network = without_removed_units(pruned, masks)
+        return eager(network), count_parameters(network, nonzero=True)
+    parameters = count_parameters(pruned, nonzero=True)
+    if parameters <= FEW * count_parameters(pruned) and sparse_library() == "numba":
         with contextlib.suppress(ValueError):  # it is no chain of Dense layers
-            return sparse(pruned)
-    return run
+            return sparse(pruned), parameters
+    return run, parameters

@@ -16,6 +16,7 @@ from numpy.testing import assert_allclose
 from pruninglib import (
     columns,
     compiled,
+    count_parameters,
     eager,
     export,
     file_bytes,
@@ -30,6 +31,7 @@ from pruninglib import (
     tiles,
     unit_norm,
 )
+from pruninglib.sparse import count_compact
 
 WAYS = {
     "eager": eager,
@@ -274,6 +276,30 @@ def test_a_unit_with_nothing_but_a_bias_is_no_dead_one(way):
     model.layers[0].kernel.assign(kernel)
     model.layers[0].bias.assign([0.5, 2.0, 0.5, 0.5])
     assert_allclose(way(model)(X), model(X), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("way", [sparse, partial(sparse, library="scipy"), numpy_dense])
+def test_units_go_as_in_shrink(way):
+    """Those without a bias, those that are constant with one, and those that nothing reads."""
+    rng = np.random.default_rng(0)
+    for round_ in range(5):
+        parts = [dense(9, bias=round_ % 2), dense(8, None), layers.Dropout(0.1), dense(7)]
+        model = randomize(keras.Sequential([keras.Input((6,)), *parts, dense(3, "tanh")]))
+        for layer in model.layers:
+            if isinstance(layer, layers.Dense):
+                kernel = np.array(layer.kernel)
+                kernel[:, rng.random(kernel.shape[1]) < 0.4] = 0
+                kernel[rng.random(len(kernel)) < 0.4] = 0
+                layer.kernel.assign(kernel)
+        assert count_compact(model) == count_parameters(shrink(model), nonzero=True)
+        assert_allclose(way(model)(X), model(X), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("between", ["gelu", layers.BatchNormalization()])
+def test_what_may_hide_units_that_could_go_is_not_counted(between):
+    parts = [dense(4), layers.Activation(between) if between == "gelu" else between, dense(3)]
+    with pytest.raises(ValueError, match="is no Dense layer with ReLU or no activation"):
+        count_compact(keras.Sequential([keras.Input((6,)), *parts]))
 
 
 @pytest.mark.parametrize("way", WAYS)
