@@ -10,6 +10,7 @@ from time import perf_counter, sleep
 
 HERE = Path(__file__).parent
 PEERS = HERE.parent / ".venv" / "peers"
+START = 10  # steps of training that are not timed
 PAUSE = 0.15  # seconds, after which the busy threads of BLAS libraries sleep
 
 
@@ -56,6 +57,26 @@ def seconds(function, *arguments):
     start = perf_counter()
     function(*arguments)
     return perf_counter() - start
+
+
+def clock(callback):
+    """Return a Keras callback that has `seconds(start)`, those of the steps after `start` ones.
+
+    Args:
+        callback: the class keras.callbacks.Callback, for there is more than one Keras.
+    """
+
+    class Clock(callback):
+        def on_train_begin(self, logs=None):
+            self.times = {}
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.times[batch + 1] = perf_counter()
+
+        def seconds(self, start):
+            return max(self.times.values()) - self.times[start]
+
+    return Clock()
 
 
 def repeated(function, least=0.02):

@@ -4,6 +4,7 @@ from math import gcd
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from pruninglib.distillation import taught
 from pruninglib.pruning import prune, set_masks
@@ -42,8 +43,9 @@ def retrain(
             the rest being the labels, as in `taught`.
         callbacks: Keras callbacks, such as `GradualPruning`.
         training: optimizer, loss, steps_per_execution and jit_compile, as in `compile_training`;
-            the default loss is the one that the pruned model is compiled with. The model is
-            compiled again, with Adam unless another name is given, and accuracy as its metric.
+            the default loss is the one that the pruned model is compiled with. Without callbacks
+            up to 50 iterations run in one go. The model is compiled again, with Adam unless
+            another name is given, and accuracy as its metric.
 
     The masks stay held. On validation images of two datasets, one seed
     (benchmarks/choose_retraining.py), the defaults are among the best on the mean over weights and
@@ -53,7 +55,8 @@ def retrain(
     """
     share = budget(dense, pruned, iterations, total) if schedule == "budget" else 1
     rate = rates(schedule, learning_rate * share, iterations, total)
-    compile_training(pruned, iterations, rate, **own_loss(pruned) | training)
+    at_once = {} if callbacks else {"steps_per_execution": gcd(iterations, 50)}
+    compile_training(pruned, iterations, rate, **at_once | own_loss(pruned) | training)
     labels = targets(y, pruned.loss, pruned.output_shape[-1])
     learner = taught(pruned, dense, distillation)
     fit_batches(learner, x, labels, iterations, batch_size, seed, callbacks)
@@ -88,6 +91,7 @@ def retrainer(
     training = {"steps_per_execution": gcd(iterations, 50)} | own_loss(model) | training
     twin = compile_training(prune(model, masks), iterations, rate, **training)
     taught_twin = taught(twin, model, distillation)
+    x = tf.convert_to_tensor(dataset.x_train)
     labels = targets(dataset.y_train, twin.loss, twin.output_shape[-1])
     fresh = [np.asarray(variable) for variable in twin.optimizer.variables]
 
@@ -105,7 +109,7 @@ def retrainer(
             for variable, value in zip(network.optimizer.variables, fresh, strict=True):
                 variable.assign(value)
         rate.scale.assign(budget(model, pruned, iterations, total) if schedule == "budget" else 1)
-        fit_batches(learner, dataset.x_train, labels, iterations, batch_size, seed)
+        fit_batches(learner, x, labels, iterations, batch_size, seed)
         return network
 
     return run

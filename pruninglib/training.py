@@ -23,10 +23,11 @@ def train(model, x, y, iterations, batch_size=128, seed=0, **settings):
     Args:
         x, y: float32 inputs and integer labels.
         seed: decides the order of the batches; Keras' global random seed is set to it.
-        settings: learning_rate, decay, optimizer and loss, as in `compile_training`.
+        settings: as in `compile_training`, but up to 50 iterations run in one go.
 
     A mask that the model holds stays held.
     """
+    settings = {"steps_per_execution": gcd(iterations, 50)} | settings
     return fit_iterations(
         compile_training(model, iterations, **settings), x, y, iterations, batch_size, seed
     )
@@ -89,21 +90,31 @@ def fit_batches(model, x, labels, iterations, batch_size, seed, callbacks=()):
     """Train as `fit_iterations`, on labels that are in the form that the loss wants.
 
     Args:
+        x: array or tensor; of an array a copy is made, which takes up to half a second.
         callbacks: Keras callbacks.
     """
     keras.utils.set_random_seed(seed)
     if iterations:
-        # Batches are gathered by shuffled index, which costs less than shuffling the rows
-        inputs, labels = tf.constant(x), tf.constant(labels)
-        order = tf.data.Dataset.range(len(x)).shuffle(len(x), seed=seed)
-        order = order.batch(min(batch_size, len(x)), drop_remainder=True).repeat()
-        batches = order.map(lambda i: (tf.gather(inputs, i), tf.gather(labels, i))).prefetch(2)
+        inputs, labels = tf.convert_to_tensor(x), tf.convert_to_tensor(labels)
         with native_stderr_silenced(), tensorflow_log_silenced():
+            batches = _batches(inputs, labels, min(batch_size, len(x)), seed)
             how = {"steps_per_epoch": iterations, "verbose": 0, "shuffle": False}
             model.fit(batches, callbacks=list(callbacks), **how)
-        del inputs, labels, order, batches
-        gc.collect()  # else a sweep keeps several copies of the training set, in cycles
+        if inputs is not x:
+            del inputs, labels, batches
+            gc.collect()  # else several copies of the training set stay, in cycles
     return model
+
+
+def _batches(inputs, labels, batch_size, seed):
+    """Return an endless tf.data.Dataset of full batches, shuffled anew in each epoch."""
+    order = tf.data.Dataset.range(len(inputs)).shuffle(len(inputs), seed=seed)
+    order = order.batch(batch_size, drop_remainder=True).repeat()
+    # gathered by index, which costs less than shuffling the rows
+    batches = order.map(lambda i: (tf.gather(inputs, i), tf.gather(labels, i))).prefetch(2)
+    options = tf.data.Options()
+    options.autotune.enabled = False  # its thread may sleep on after the last batch, for as long
+    return batches.with_options(options)
 
 
 def targets(labels, loss, classes):

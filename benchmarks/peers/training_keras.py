@@ -7,20 +7,22 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import keras
 import numpy as np
-from turns import seconds, serve
+from turns import START, clock, serve
 
 import pruninglib as pl
-from pruninglib.training import fit_iterations
+from pruninglib.training import fit_batches
 
 batch_size, sparsity = int(sys.argv[1]), float(sys.argv[2])
 rng = np.random.default_rng(0)
 x, y = rng.random((60_000, 784), np.float32), rng.integers(0, 10, 60_000)
-dense = pl.compile_training(pl.make_mlp(784, [1000, 1000, 500, 200], 10), 10**6)
+network = lambda: pl.make_mlp(784, [1000, 1000, 500, 200], 10)  # noqa: E731
+dense = pl.compile_training(network(), 10**6, steps_per_execution=10)
 masks = pl.make_masks(dense, pl.magnitude, sparsity)
 pruned = pl.prune(dense, masks)
-rewritten = pl.compile_training(pl.make_mlp(784, [1000, 1000, 500, 200], 10), 10**6)
-plain = pl.make_mlp(784, [1000, 1000, 500, 200], 10)
-plain.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+rewritten, plain = network(), network()
+for model in (rewritten, plain):
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, metrics=["accuracy"])
 
 
 class Rewrite(keras.callbacks.Callback):
@@ -33,18 +35,16 @@ class Rewrite(keras.callbacks.Callback):
 
 
 def ours(model, steps):
-    return seconds(fit_iterations, model, x, y, steps, batch_size)
+    times = clock(keras.callbacks.Callback)
+    fit_batches(model, x, y, START + steps, batch_size, 0, [times])
+    return times.seconds(START)
 
 
-def with_callback(steps):
-    part = slice(0, steps * batch_size)
-    how = {"batch_size": batch_size, "verbose": 0, "callbacks": [Rewrite()]}
-    return seconds(lambda: rewritten.fit(x[part], y[part], **how))
-
-
-def plain_fit(steps):
-    part = slice(0, steps * batch_size)
-    return seconds(lambda: plain.fit(x[part], y[part], batch_size=batch_size, verbose=0))
+def plain_fit(model, steps, *callbacks):
+    part, times = slice(0, (START + steps) * batch_size), clock(keras.callbacks.Callback)
+    how = {"batch_size": batch_size, "verbose": 0, "callbacks": [*callbacks, times]}
+    model.fit(x[part], y[part], **how)
+    return times.seconds(START)
 
 
 def zeros_left(model):
@@ -57,8 +57,8 @@ serve(
     {
         "dense": lambda steps: ours(dense, steps),
         "masked": lambda steps: ours(pruned, steps),
-        "rewritten": with_callback,
-        "plain": plain_fit,
+        "rewritten": lambda steps: plain_fit(rewritten, steps, Rewrite()),
+        "plain": lambda steps: plain_fit(plain, steps),
         "zeros": lambda: {"masked": zeros_left(pruned), "rewritten": zeros_left(rewritten)},
     }
 )
