@@ -17,23 +17,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
+from memory import forget_peak, peak_memory
 from sections import write_section
 from test_applications import SIDES, blots, enliven
 
 import pruninglib as pl
 
 SETTINGS = [(0.3, False), (0.3, True), (0.7, False), (0.7, True)]
-
-
-def peak_memory():
-    """Return the largest resident memory, in bytes, since `forget_peak`."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) * 1024
-
-
-def forget_peak():
-    """Let the largest resident memory count from now on (Linux)."""
-    Path("/proc/self/clear_refs").write_text("5")
 
 
 def measured(name, sparsity, coupled):

@@ -11,6 +11,7 @@ from time import perf_counter, sleep
 HERE = Path(__file__).parent
 PEERS = HERE.parent / ".venv" / "peers"
 START = 10  # steps of training that are not timed
+LONG = 0.5  # seconds, with which one call is enough
 PAUSE = 0.15  # seconds, after which the busy threads of BLAS libraries sleep
 
 
@@ -81,7 +82,9 @@ def clock(callback):
 
 def repeated(function, least=0.02):
     """Return the seconds that a call takes, from as many calls as fill `least` seconds, warm."""
-    calls = 1 + int(least / max(1e-9, min(seconds(function) for _ in range(3))))
+    if (once := seconds(function)) > LONG:
+        return once
+    calls = 1 + int(least / max(1e-9, min(once, seconds(function), seconds(function))))
     return seconds(lambda: [function() for _ in range(calls)]) / calls
 
 

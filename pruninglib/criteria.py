@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 
-from pruninglib.order import kth_smallest
+from pruninglib.order import kth_smallest, last_equal
 
 
 def magnitude(kernel):
@@ -109,8 +109,7 @@ def n_m_mask(scores, n, m):
 def _mask_at(scores, threshold, dropped):
     mask = scores > threshold
     if tied := scores.size - dropped - np.count_nonzero(mask):
-        last_ties = np.flatnonzero(scores == threshold)[-tied:]
-        mask.flat[last_ties] = True
+        mask.flat[last_equal(scores.reshape(-1), threshold, tied)] = True
     return mask.view(np.uint8)
 
 

@@ -31,9 +31,26 @@ def kth_smallest(values, k):
     return np.partition(values, k - 1)[k - 1]
 
 
+def last_equal(values, value, count):
+    """Return the indices of the last `count` numbers of a flat array that equal a value."""
+    found, missing = [], count
+    for end in range(len(values), 0, -CHUNK):
+        start = max(0, end - CHUNK)
+        found.append(start + np.flatnonzero(values[start:end] == value)[-missing:])
+        missing -= len(found[-1])
+        if missing == 0:
+            break
+    return np.concatenate(found)
+
+
+def step_of(count):
+    """Return every how manieth number is in the sample: it has count ** (2/3), sorted soon."""
+    return round(count ** (1 / 3))
+
+
 def _bounds(values, k):
     """Return two numbers of a sample that the k-th smallest of all is most likely between."""
-    sample = np.sort(values[:: len(values) // CHUNK + 1])
+    sample = np.sort(values[:: step_of(len(values))])
     rank, margin = k / len(values) * len(sample), 3 * int(len(sample) ** 0.5)
     first, last = (int(np.clip(rank + d, 0, len(sample) - 1)) for d in (-margin, margin))
     return (

@@ -191,8 +191,7 @@ def test_profiles_reach_papermill_with_numbers_as_numbers(path):
 def test_parameters_of_one_name_have_one_default_and_one_help():
     lines = {line for path in NOTEBOOKS for line in parameter_lines(path)}
     names = [line.split(":")[0] for line in lines]
-    # notebook 4 has one seed until its next run
-    assert {name for name in names if names.count(name) > 1} <= {"iterations", "seeds"}
+    assert {name for name in names if names.count(name) > 1} <= {"iterations"}
 
 
 def test_the_mnist_profile_is_the_default():

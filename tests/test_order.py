@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pruninglib import order
-from pruninglib.order import kth_smallest
+from pruninglib.order import kth_smallest, last_equal
 
 
 @given(
@@ -22,6 +22,18 @@ def test_equals_the_sorted_one_whatever_the_chunks(values, share, chunk):
         assert kth_smallest(values, k) == np.sort(values)[k - 1]
 
 
+@given(
+    st.lists(st.integers(0, 1), min_size=1, max_size=60), st.data(), st.sampled_from([1, 7, 100])
+)
+def test_the_last_ones_are_found_whatever_the_chunks(values, data, chunk):
+    values = np.array(values)
+    count = data.draw(st.integers(1, max(1, values.sum())))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(order, "CHUNK", chunk)
+        found = sorted(last_equal(values, 1, count))
+    assert found == np.flatnonzero(values == 1)[-count:].tolist()
+
+
 @pytest.mark.parametrize("share", [0, 0.001, 0.5, 0.9, 0.999, 1])
 @pytest.mark.parametrize("kind", ["random", "sorted", "equal", "misleading", "infinite"])
 def test_many_numbers(kind, share):
@@ -31,7 +43,7 @@ def test_many_numbers(kind, share):
     elif kind == "equal":
         values[:] = 2
     elif kind == "misleading":  # the sample sees only large ones
-        values[:: len(values) // order.CHUNK + 1] += 100
+        values[:: order.step_of(len(values))] += 100
     elif kind == "infinite":
         values[::3] = np.inf
     before = values.copy()
@@ -47,7 +59,7 @@ def test_few_numbers_are_looked_at_when_the_sample_is_right(monkeypatch):
         np, "partition", lambda part, k: sizes.append(len(part)) or partition(part, k)
     )
     kth_smallest(values, 900_000)
-    assert len(sizes) == 1 and sizes[0] < len(values) / 50
+    assert len(sizes) == 1 and sizes[0] < len(values) / 15
     values[: len(values) * 9 // 10] = 0  # most of them equal: nothing is collected
     np.random.default_rng(0).shuffle(values)
     for k in (900_000, 500_000, 300_000):

@@ -1,12 +1,12 @@
 """One way to make a mask with NumPy, in a process of its own, so that its memory can be told."""
 
-import resource
 import sys
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
 import numpy as np
+from memory import forget_peak, peak_memory
 from turns import seconds, serve
 
 from pruninglib.criteria import magnitude, top_k_mask
@@ -31,10 +31,14 @@ ways = {
     "argsort": by_argsort,
     "quantile": by_quantile,
 }
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-serve(
-    {
-        "time": lambda: seconds(ways[way]),
-        "memory": lambda: 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before),
-    }
-)
+
+
+def memory():
+    """Return by how many bytes the largest memory grows while one mask is made."""
+    forget_peak()
+    before = peak_memory()
+    ways[way]()
+    return peak_memory() - before
+
+
+serve({"time": lambda: seconds(ways[way]), "memory": memory})

@@ -1,12 +1,12 @@
 """A mask by torch.topk, in a process of its own, so that its memory can be told."""
 
-import resource
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
+from memory import forget_peak, peak_memory
 from turns import seconds, serve
 
 count, sparsity = int(sys.argv[2]), float(sys.argv[3])
@@ -19,10 +19,12 @@ def by_topk():
     mask[torch.topk(weights.abs(), round(sparsity * count), largest=False).indices] = 0
 
 
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-serve(
-    {
-        "time": lambda: seconds(by_topk),
-        "memory": lambda: 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before),
-    }
-)
+def memory():
+    """Return by how many bytes the largest memory grows while one mask is made."""
+    forget_peak()
+    before = peak_memory()
+    by_topk()
+    return peak_memory() - before
+
+
+serve({"time": lambda: seconds(by_topk), "memory": memory})
