@@ -43,9 +43,8 @@ def retrain(
             the rest being the labels, as in `taught`.
         callbacks: Keras callbacks, such as `GradualPruning`.
         training: optimizer, loss, steps_per_execution and jit_compile, as in `compile_training`;
-            the default loss is the one that the pruned model is compiled with. Without callbacks
-            up to 50 iterations run in one go. The model is compiled again, with Adam unless
-            another name is given, and accuracy as its metric.
+            the default loss is the one that the pruned model is compiled with. The model is
+            compiled again, with Adam unless another name is given, and accuracy as its metric.
 
     The masks stay held. On validation images of two datasets, one seed
     (benchmarks/choose_retraining.py), the defaults are among the best on the mean over weights and
@@ -55,8 +54,7 @@ def retrain(
     """
     share = budget(dense, pruned, iterations, total) if schedule == "budget" else 1
     rate = rates(schedule, learning_rate * share, iterations, total)
-    at_once = {} if callbacks else {"steps_per_execution": gcd(iterations, 50)}
-    compile_training(pruned, iterations, rate, **at_once | own_loss(pruned) | training)
+    compile_training(pruned, iterations, rate, **own_loss(pruned) | training)
     labels = targets(y, pruned.loss, pruned.output_shape[-1])
     learner = taught(pruned, dense, distillation)
     fit_batches(learner, x, labels, iterations, batch_size, seed, callbacks)

@@ -23,11 +23,10 @@ def train(model, x, y, iterations, batch_size=128, seed=0, **settings):
     Args:
         x, y: float32 inputs and integer labels.
         seed: decides the order of the batches; Keras' global random seed is set to it.
-        settings: as in `compile_training`, but up to 50 iterations run in one go.
+        settings: as in `compile_training`.
 
     A mask that the model holds stays held.
     """
-    settings = {"steps_per_execution": gcd(iterations, 50)} | settings
     return fit_iterations(
         compile_training(model, iterations, **settings), x, y, iterations, batch_size, seed
     )
@@ -97,7 +96,7 @@ def fit_batches(model, x, labels, iterations, batch_size, seed, callbacks=()):
     if iterations:
         inputs, labels = tf.convert_to_tensor(x), tf.convert_to_tensor(labels)
         with native_stderr_silenced(), tensorflow_log_silenced():
-            batches = _batches(inputs, labels, min(batch_size, len(x)), seed)
+            batches = training_batches(inputs, labels, min(batch_size, len(x)), seed)
             how = {"steps_per_epoch": iterations, "verbose": 0, "shuffle": False}
             model.fit(batches, callbacks=list(callbacks), **how)
         if inputs is not x:
@@ -106,7 +105,7 @@ def fit_batches(model, x, labels, iterations, batch_size, seed, callbacks=()):
     return model
 
 
-def _batches(inputs, labels, batch_size, seed):
+def training_batches(inputs, labels, batch_size, seed):
     """Return an endless tf.data.Dataset of full batches, shuffled anew in each epoch."""
     order = tf.data.Dataset.range(len(inputs)).shuffle(len(inputs), seed=seed)
     order = order.batch(batch_size, drop_remainder=True).repeat()

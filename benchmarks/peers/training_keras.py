@@ -16,6 +16,7 @@ batch_size, sparsity = int(sys.argv[1]), float(sys.argv[2])
 rng = np.random.default_rng(0)
 x, y = rng.random((60_000, 784), np.float32), rng.integers(0, 10, 60_000)
 network = lambda: pl.make_mlp(784, [1000, 1000, 500, 200], 10)  # noqa: E731
+single = pl.compile_training(network(), 10**6)
 dense = pl.compile_training(network(), 10**6, steps_per_execution=10)
 masks = pl.make_masks(dense, pl.magnitude, sparsity)
 pruned = pl.prune(dense, masks)
@@ -55,6 +56,7 @@ def zeros_left(model):
 
 serve(
     {
+        "single": lambda steps: ours(single, steps),
         "dense": lambda steps: ours(dense, steps),
         "masked": lambda steps: ours(pruned, steps),
         "rewritten": lambda steps: plain_fit(rewritten, steps, Rewrite()),

@@ -1,0 +1,48 @@
+"""Batches come shuffled and full, and training does not depend on what holds the images."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.testing import assert_array_equal
+
+from pruninglib import make_mlp
+from pruninglib.training import compile_training, fit_iterations, training_batches
+
+pytestmark = pytest.mark.usefixtures("without_xla")
+X = np.arange(20, dtype=np.float32)[:, None]
+Y = np.arange(20)
+
+
+def taken(seed, count):
+    batches = training_batches(tf.constant(X), tf.constant(Y), 6, seed).take(count)
+    return [(x.numpy().ravel(), y.numpy()) for x, y in batches]
+
+
+def test_batches_are_full_and_repeat_no_example_in_an_epoch():
+    found = taken(seed=0, count=6)
+    for x, y in found:
+        assert_array_equal(x, y)
+        assert len(x) == 6
+    first, second = (np.concatenate([x for x, _ in found[i : i + 3]]) for i in (0, 3))
+    assert len(set(first)) == len(set(second)) == 18
+    assert (first != second).any()
+
+
+def test_the_seed_decides_the_order():
+    (first, _), (again, _), (other, _) = (taken(seed, 1)[0] for seed in (0, 0, 1))
+    assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_no_thread_tunes_the_pipeline():
+    """It would sleep on after the last batch, for up to as long as the training took."""
+    batches = training_batches(tf.constant(X), tf.constant(Y), 6, 0)
+    assert batches.options().autotune.enabled is False
+
+
+def test_arrays_and_tensors_train_alike(tiny):
+    networks = [compile_training(make_mlp(tiny.x_train.shape[1], [5], 3), 4) for _ in range(2)]
+    for network, x in zip(networks, (tiny.x_train, tf.constant(tiny.x_train)), strict=True):
+        fit_iterations(network, x, tiny.y_train, 4, 16)
+    for one, other in zip(*(network.get_weights() for network in networks), strict=True):
+        assert_array_equal(one, other)
