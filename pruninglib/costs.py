@@ -5,6 +5,7 @@ import math
 import tempfile
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from pruninglib.graph import check_graph, is_graph, nodes
@@ -64,9 +65,10 @@ def file_bytes(model, compress=False):
     A .keras file stores each weight in full, zeros too: only with gzip (`compress`) is a masked
     network's file smaller.
     """
-    bare = type(model).from_config(model.get_config())
-    if not bare.built:
-        bare.build(model.input_shape)
+    config = keras.saving.serialize_keras_object(model)
+    config.pop("compile_config", None)
+    # what a Lambda runs is here already, not loaded from a file that might be anybody's
+    bare = keras.saving.deserialize_keras_object(config, safe_mode=False)
     bare.set_weights(model.get_weights())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"

@@ -3,7 +3,9 @@
 import hashlib
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 
@@ -23,34 +25,50 @@ def export(model, path, **settings):
         settings: for .npz values="float16", which rounds the weights; for .tflite sparse=True,
             which stores kernels without their zeros.
     """
-    write, _, known = _form(path)
-    if unknown := set(settings) - known:
-        raise TypeError(f"{Path(path).suffix} files have no setting {', '.join(sorted(unknown))}.")
+    form = _form(path)
+    _check(settings, form.writing, path)
     with written_whole(path) as temporary:
-        write(model, temporary, **settings)
+        form.write(model, temporary, **settings)
 
 
-def load(path):
+def load(path, **settings):
     """Return what `export` wrote: a Keras model, or for .tflite an `Executable`.
+
+    Args:
+        settings: for .tflite threads=2, or how many else; default all cores.
 
     Raises ValueError if the file is truncated or was altered.
     """
-    _, read, _ = _form(path)
+    form = _form(path)
+    _check(settings, form.reading, path)
     if not Path(path).is_file():
         raise FileNotFoundError(f"There is no file {path}.")
-    return read(Path(path))
+    return form.read(Path(path), **settings)
+
+
+class _Form(NamedTuple):
+    """How to write and how to read a file, and the settings of both."""
+
+    write: Callable
+    read: Callable
+    writing: set
+    reading: set
 
 
 def _form(path):
-    """Return how to write and how to read a file, and the settings that it has."""
     forms = {
-        ".keras": (_write_keras, _read_keras, set()),
-        ".npz": (write_packed, read_packed, {"values"}),
-        ".tflite": (_write_litert, _read_litert, {"sparse"}),
+        ".keras": _Form(_write_keras, _read_keras, set(), set()),
+        ".npz": _Form(write_packed, read_packed, {"values"}, set()),
+        ".tflite": _Form(_write_litert, _read_litert, {"sparse"}, {"threads"}),
     }
     if Path(path).suffix not in forms:
         raise ValueError(f"Expected a file ending in {', '.join(forms)}, got {str(path)!r}.")
     return forms[Path(path).suffix]
+
+
+def _check(settings, known, path):
+    if unknown := set(settings) - known:
+        raise TypeError(f"{Path(path).suffix} files have no setting {', '.join(sorted(unknown))}.")
 
 
 def _write_keras(model, path):
@@ -73,11 +91,11 @@ def _write_litert(model, path, sparse=False):
     path.write_bytes(content + SEAL + hashlib.sha256(content).digest())
 
 
-def _read_litert(path):
+def _read_litert(path, threads=None):
     content, found, digest = path.read_bytes().rpartition(SEAL)
     if not found or hashlib.sha256(content).digest() != digest:
         raise _damaged(path, "its checksum is missing or another one")
-    return run_litert(content)
+    return run_litert(content, threads)
 
 
 def _damaged(path, reason):

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from pruninglib.encoding import decode, encode
-from pruninglib.graph import check_model
+from pruninglib.graph import check_model, is_graph
 from pruninglib.rebuilding import finish
 
 STREAMS = ("codes", "codebooks", "floats", "others")
@@ -101,8 +101,10 @@ def read_packed(file):
 
 
 def _check(model):
-    """Raise ValueError if a model is unbuilt, or keeps more than weights: this file has no more."""
+    """Raise ValueError if a model is unbuilt, cannot be rebuilt, or keeps more than weights."""
     check_model(model)
+    if not is_graph(model):
+        _check_subclassed(model)
     for layer in model._flatten_layers():
         own = not type(layer).save_own_variables.__module__.startswith("keras.")
         if own or hasattr(layer, "save_assets"):
@@ -110,6 +112,22 @@ def _check(model):
                 f"Layer {layer.name!r} ({type(layer).__name__}) stores more than its weights, "
                 "which .npz files do not hold. Export to .keras."
             )
+
+
+def _check_subclassed(model):
+    """Raise ValueError unless Keras can make the model again from what its class says of itself."""
+    try:
+        twin = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model))
+        alike = [w.shape for w in twin.weights] == [w.shape for w in model.weights]
+        reason = "its copy has other weights"
+    except Exception as error:  # a class of the user's may raise anything
+        alike, reason = False, error
+    if not alike:
+        raise ValueError(
+            f"Model {model.name!r} is subclassed and cannot be made again from its config: "
+            f"{reason}. Give {type(model).__name__} get_config and build, or make it a "
+            "Functional model."
+        )
 
 
 def _with_bits(config, change):

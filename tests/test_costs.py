@@ -84,6 +84,14 @@ def test_bytes_of_a_model_built_by_a_call():
     assert file_bytes(model) > 4 * count_parameters(model)
 
 
+def test_bytes_of_models_that_keras_does_not_copy_by_itself():
+    doubled = keras.Sequential([keras.Input((4,)), keras.layers.Lambda(lambda x: 2 * x), dense(3)])
+    averaged = make_mlp(4, (5,), 3)
+    averaged.compile(keras.optimizers.Adam(use_ema=True))
+    for model in (doubled, averaged):
+        assert file_bytes(model) > 4 * count_parameters(model)
+
+
 def test_macs_of_a_model_never_built_are_refused():
     with pytest.raises(ValueError, match=r"'raw' was never built.*model\.build"):
         count_macs(keras.Sequential([dense(3)], name="raw"))

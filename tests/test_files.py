@@ -90,6 +90,15 @@ def test_unknown_suffixes_are_refused(function, pruned, tmp_path):
         function(tmp_path / "model.h5", pruned)
 
 
+def test_threads_of_a_loaded_litert_file(pruned, tmp_path):
+    export(pruned, tmp_path / "model.tflite")
+    one = load(tmp_path / "model.tflite", threads=1)
+    assert one.threads == 1
+    assert_allclose(one(X), pruned(X), rtol=1e-5, atol=1e-6)
+    with pytest.raises(TypeError, match=r"\.keras files have no setting threads"):
+        load(tmp_path / "model.keras", threads=1)
+
+
 def test_settings_that_a_form_does_not_have_are_refused(pruned, tmp_path):
     with pytest.raises(TypeError, match=r"\.npz files have no setting sparse"):
         export(pruned, tmp_path / "model.npz", sparse=True)

@@ -53,6 +53,14 @@ def test_a_class_that_takes_no_settings_is_pruned_too():
     assert pl.measure_sparsity(pruned, list(prunable_layers(pruned))) == 0.5
 
 
+def test_a_file_that_could_not_be_loaded_is_not_written(model, tmp_path):
+    pl.export(model, tmp_path / "model.npz")
+    assert_array_equal(pl.load(tmp_path / "model.npz")(X), model(X))
+    with pytest.raises(ValueError, match=r"cannot be made again from its config.*get_config"):
+        pl.export(subclassed(), tmp_path / "other.npz")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.npz"]
+
+
 def test_zeros_are_held_again_after_saving_and_loading(model, tmp_path):
     pl.prune(model, pl.make_masks(model, pl.magnitude, 0.5, include=["first"])).save(
         tmp_path / "model.keras"
