@@ -4,14 +4,13 @@ from math import gcd
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from pruninglib.distillation import taught
 from pruninglib.pruning import prune, set_masks
 from pruninglib.rates import budget, rates
 from pruninglib.rewinding import EndOf
 from pruninglib.shrink import CannotShrink, shrink
-from pruninglib.training import compile_training, fit_batches, targets
+from pruninglib.training import compile_training, fit_batches, targets, to_tensor
 
 
 def retrain(
@@ -89,7 +88,7 @@ def retrainer(
     training = {"steps_per_execution": gcd(iterations, 50)} | own_loss(model) | training
     twin = compile_training(prune(model, masks), iterations, rate, **training)
     taught_twin = taught(twin, model, distillation)
-    x = tf.convert_to_tensor(dataset.x_train)
+    x = to_tensor(dataset.x_train)
     labels = targets(dataset.y_train, twin.loss, twin.output_shape[-1])
     fresh = [np.asarray(variable) for variable in twin.optimizer.variables]
 

@@ -105,6 +105,11 @@ def fit_batches(model, x, labels, iterations, batch_size, seed, callbacks=()):
     return model
 
 
+def to_tensor(x):
+    """Return an array as a tensor, which `fit_batches` need not copy each time."""
+    return tf.convert_to_tensor(x)
+
+
 def training_batches(inputs, labels, batch_size, seed):
     """Return an endless tf.data.Dataset of full batches, shuffled anew in each epoch."""
     order = tf.data.Dataset.range(len(inputs)).shuffle(len(inputs), seed=seed)
