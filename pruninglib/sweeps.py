@@ -62,8 +62,9 @@ def _soonest(pruned, masks, run):
         run: what runs it at full width.
     """
     if any(mask.ndim == 1 and not mask.all() for mask in masks.values()):
-        with contextlib.suppress(ValueError):
-            return numpy_dense(pruned), count_compact(pruned)
+        with contextlib.suppress(ValueError):  # it is no chain of Dense layers with ReLU
+            parameters = count_compact(pruned)
+            return numpy_dense(pruned), parameters
         network = without_removed_units(pruned, masks)
         return eager(network), count_parameters(network, nonzero=True)
     parameters = count_parameters(pruned, nonzero=True)
