@@ -18,7 +18,7 @@ from turns import Worker, repeated, take_turns
 
 import pruninglib as pl
 
-ROUNDS, SIZES = 7, (1, 32, 256, 10_000)
+ROUNDS, SIZES = 5, (1, 32, 256, 10_000)
 DENSE = {"compiled graph": pl.compiled, "NumPy": pl.numpy_dense, "LiteRT": pl.litert}
 DENSE["ONNX Runtime"] = pl.onnx
 data = pl.load_dataset("mnist")

@@ -62,7 +62,8 @@ def _by_numba(kernel, bias, relu):
         raise ImportError(
             'Sparse products by numba need numba. Install it: pip install numba. Or take "scipy".'
         ) from error
-    by_input, by_unit = _stored(kernel), _stored(kernel.T)
+    matrix = scipy.sparse.csr_array(kernel)
+    by_input, by_unit = _stored(matrix), _stored(matrix.tocsc())  # columns are rows of kernel.T
 
     def multiply(x):
         out = aligned(len(bias), x.shape[1])
@@ -78,6 +79,5 @@ def _by_numba(kernel, bias, relu):
 
 
 def _stored(matrix):
-    rows = scipy.sparse.csr_array(matrix)
     # unsigned, for else numba asks of each index whether it counts from the end
-    return rows.indptr.astype(np.int64), rows.indices.astype(np.uint32), rows.data
+    return matrix.indptr.astype(np.int64), matrix.indices.astype(np.uint32), matrix.data

@@ -12,6 +12,7 @@ from pruninglib.costs import count_parameters
 from pruninglib.evaluation import evaluate
 from pruninglib.graphs import compiled, eager
 from pruninglib.products import sparse_library
+from pruninglib.prunable import default_layers
 from pruninglib.pruning import measure_sparsity, prune, set_masks
 from pruninglib.retraining import without_removed_units
 from pruninglib.rows import asked, levels
@@ -38,18 +39,19 @@ def prune_sweep(model, dataset, criteria, sparsities, scope="layer", **labels):
     x, y, weights = dataset.x_test, dataset.y_test, model.get_weights()
     dense = evaluate(compiled(model), x, y, model.loss)
     for method, criterion in criteria.items():
-        pruned = run = None
+        pruned = None
         for sparsity, masks in levels(model, criterion, sparsities, scope):
             if pruned is None:
                 pruned = prune(model, masks)
                 run = compiled(pruned, frozen=False)
+                layers = default_layers(pruned) or None
             pruned.set_weights(weights)
             set_masks(pruned, masks)
             network_run, parameters = _soonest(pruned, masks, run)
             yield {
                 **labels,
                 **asked(dataset, method, scope, "pruned", sparsity),
-                "measured_sparsity": measure_sparsity(pruned),
+                "measured_sparsity": measure_sparsity(pruned, layers),
                 "parameters": parameters,
                 **(evaluate(network_run, x, y, model.loss) if sparsity else dense),
             }

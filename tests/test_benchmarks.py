@@ -102,3 +102,13 @@ def test_a_call_is_repeated_until_it_fills_the_time():
     count = []
     assert 0 < turns.repeated(lambda: count.append(1), least=0.005) < 1e-4
     assert len(count) > 100
+
+
+def test_a_clock_counts_the_seconds_of_the_steps_after_the_first_ones(monkeypatch):
+    now = iter([10, 20, 31, 45])
+    monkeypatch.setattr(turns, "perf_counter", lambda: next(now))
+    clock = turns.clock(object)
+    clock.on_train_begin()
+    for batch in range(4):
+        clock.on_train_batch_end(batch)
+    assert clock.seconds(1) == 35 and clock.seconds(3) == 14

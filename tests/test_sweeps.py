@@ -15,6 +15,7 @@ from pruninglib import (
     prune_sweep,
     random_scores,
     shrink,
+    sweeps,
     unit_norm,
 )
 
@@ -45,6 +46,21 @@ def test_prune_sweep_measures_what_pruning_each_time_anew_does(scope, trained, t
         assert row["parameters"] == kept
         assert row["seed"] == 7 and row["dataset"] == "tiny" and row["stage"] == "pruned"
         assert row["scope"] == scope
+
+
+def test_networks_run_in_the_form_that_is_fastest(trained, tiny, monkeypatch):
+    ran = []
+    for name in ("numpy_dense", "sparse"):
+        run = lambda model, name=name: ran.append(name) or eager(model)  # noqa: E731
+        monkeypatch.setattr(sweeps, name, run)
+    monkeypatch.setattr(sweeps, "sparse_library", lambda: "numba")
+    list(prune_sweep(trained, tiny, {"unit": unit_norm}, [0, 0.5]))
+    assert ran == ["numpy_dense"]
+    list(prune_sweep(trained, tiny, {"weight": magnitude}, [0, 0.5, 0.95]))
+    assert ran == ["numpy_dense", "sparse"]
+    monkeypatch.setattr(sweeps, "sparse_library", lambda: "scipy")
+    list(prune_sweep(trained, tiny, {"weight": magnitude}, [0.95]))
+    assert ran == ["numpy_dense", "sparse"]
 
 
 def test_prune_sweep_of_everything_is_chance_not_an_error(trained, tiny):

@@ -15,7 +15,12 @@ from pruninglib.training import fit_batches
 batch_size, sparsity = int(sys.argv[1]), float(sys.argv[2])
 rng = np.random.default_rng(0)
 x, y = rng.random((60_000, 784), np.float32), rng.integers(0, 10, 60_000)
-network = lambda: pl.make_mlp(784, [1000, 1000, 500, 200], 10)  # noqa: E731
+
+
+def network():
+    return pl.make_mlp(784, [1000, 1000, 500, 200], 10)
+
+
 single = pl.compile_training(network(), 10**6)
 dense = pl.compile_training(network(), 10**6, steps_per_execution=10)
 masks = pl.make_masks(dense, pl.magnitude, sparsity)
