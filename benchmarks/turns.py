@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from time import perf_counter, sleep
 
+import numpy as np
+
 HERE = Path(__file__).parent
 PEERS = HERE.parent / ".venv" / "peers"
 START = 10  # steps of training that are not timed
@@ -86,6 +88,15 @@ def repeated(function, least=0.02):
         return once
     calls = 1 + int(least / max(1e-9, min(once, seconds(function), seconds(function))))
     return seconds(lambda: [function() for _ in range(calls)]) / calls
+
+
+def cold(function, calls=20):
+    """Return the median seconds of a call, each after other data went through the caches."""
+    other, found = np.zeros(2**25, np.float32), []  # 128 MB
+    for _ in range(calls):
+        other += 1
+        found.append(seconds(function))
+    return np.median(found)
 
 
 def take_turns(variants, rounds, warm_up=1):

@@ -1,9 +1,9 @@
-"""Time sparse execution against dense execution and other libraries, and small networks too.
+"""Time sparse execution against dense execution and other libraries.
 
-    python benchmarks/inference.py
+    python benchmarks/sparse.py
 
-The network of the study, trained on MNIST, and its test images. Writes two sections of
-benchmarks/README.md. Run it with nothing else running.
+The network of the study, trained on MNIST, and its test images. Writes its section of
+benchmarks/README.md. Run it with nothing else running: about fifteen minutes.
 """
 
 import tempfile
@@ -44,11 +44,11 @@ def torch_worker(model, folder):
     kernels = {f"kernel_{i}": np.asarray(layer.kernel) for i, layer in enumerate(model.layers)}
     path = Path(folder) / f"{np.random.default_rng().integers(2**60)}.npz"
     np.savez(path, inputs=x, **kernels)
-    return Worker("inference_torch.py", "torch", path)
+    return Worker("sparse_torch.py", "torch", path)
 
 
-def cells(ratios, digits=2):
-    return [f"{np.median(ratio):.{digits}f}" for ratio in ratios]
+def cells(ratios):
+    return " | ".join(f"{ratio:.2f}" for ratio in ratios)
 
 
 def sparse_table():
@@ -83,35 +83,10 @@ def sparse_table():
                 operations = 2 * size * pl.count_macs(pruned, nonzero=True)
                 limits.append(operations / rate / np.median(times["`sparse`, numba"]))
             for name, found in ratios.items():
-                lines.append(f"| {sparsity:.0%} | {name} | {' | '.join(cells(found))} |")
-            lines.append(f"| | share of the limit, numba | {' | '.join(cells(limits))} |")
+                lines.append(f"| {sparsity:.0%} | {name} | {cells(found)} |")
+            lines.append(f"| | share of the limit, numba | {cells(limits)} |")
             peer.close()
         torch_dense.close()
-    return "\n".join(lines)
-
-
-def shrunk_table():
-    """Return a table: time of the dense network over that of the shrunk one, same runtime."""
-    lines = ["| units removed | fewer MACs | | " + " | ".join(f"batch {n:,}" for n in SIZES) + " |"]
-    lines.append("|---|---|---|" + "---|" * len(SIZES))
-    for sparsity in (0.5, 0.8, 0.9, 0.95):
-        small = pl.shrink(pl.prune(model, pl.make_masks(model, pl.unit_norm, sparsity)))
-        fewer = pl.count_macs(model) / pl.count_macs(small)
-        runs = {(n, m): way(m) for n, way in DENSE.items() for m in (model, small)}
-        ratios = {}
-        for size in SIZES:
-            turns = {key: partial(repeated, partial(run, x[:size])) for key, run in runs.items()}
-            times = take_turns(turns, ROUNDS if size < 1000 else 3)
-            middle = {key: np.median(found) for key, found in times.items()}
-            for name in DENSE:
-                ratio = middle[name, model] / middle[name, small]
-                ratios.setdefault(name, []).append(ratio)
-            fastest = [min(middle[name, each] for name in DENSE) for each in (model, small)]
-            ratios.setdefault("fastest of each", []).append(fastest[0] / fastest[1])
-        for name, found in ratios.items():
-            lines.append(
-                f"| {sparsity:.0%} | {fewer:.1f} | {name} | {' | '.join(cells(found, 1))} |"
-            )
     return "\n".join(lines)
 
 
@@ -127,14 +102,5 @@ in turn.
 
 The limit: 2 operations for each nonzero weight and image at the rate of large dense products,
 {rate / 1e9:.0f} GFLOP/s.
-""",
-)
-write_section(
-    "Shrunk networks",
-    f"""
-The same network without some of its units, against the unpruned one in the same runtime; "fastest of each": each
-in whatever is fastest for it.
-
-{shrunk_table()}
 """,
 )
