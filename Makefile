@@ -18,7 +18,7 @@ test: $(ENV)/ready  ## all tests
 
 test-jax: $(ENV)/ready  ## the tests of masks and shrinking with Keras on JAX (400 MB more, in .venv/jax)
 	$(BIN)/python -m pip install -q --upgrade --target $(ENV)/jax --no-deps jax==0.10.2 jaxlib==0.10.2 ml_dtypes==0.6.0
-	KERAS_BACKEND=jax PYTHONPATH=$(ENV)/jax $(BIN)/python -m pytest -q $(ON_JAX)
+	KERAS_BACKEND=jax PYTHONPATH=$(ENV)/jax $(BIN)/python -m pytest -q -n 2 --dist loadfile $(ON_JAX)
 
 results: $(ENV)/ready  ## rewrite data/results, figures and the notebooks' outputs (about six hours on 2 cores)
 	$(BIN)/python notebooks/run.py mnist fashion_mnist --publish

@@ -80,7 +80,7 @@ plain, ours, simple = (np.array(found) for found in times.values())
 write_head(
     f"""# Benchmarks
 
-Written by `make bench`; ratios taken in one run, variants in turn.
+Written by `make bench`, except for "How fast is it, and why"; ratios taken in one run, variants in turn.
 Machine: {description()}
 """
 )
