@@ -150,7 +150,7 @@ repaired, retrained for 500 iterations; dense {dense}. `npz` is `pl.export(model
 {chr(10).join(few)}
 
 The files hold all that it takes to load the model again: its structure, about 1 kB, too. A mask costs its entropy,
-0.47, 0.29 and 0.14 bits a weight at 90, 95 and 98 %, and the LZMA of the zip container comes within a tenth of
+0.47, 0.29 and 0.14 bits a weight at 90, 95 and 98 %, and the LZMA of the zip container comes within an eighth of
 it.
 """
 

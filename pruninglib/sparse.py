@@ -19,6 +19,7 @@ from pruninglib.tiles import cores, in_tiles
 
 INERT = kinds("Dropout SpatialDropout2D GaussianNoise GaussianDropout AlphaDropout Identity")
 RATE = 2.5e10  # multiplications a second by nonzero weights, on one core, about
+LEAST = 32  # examples; for fewer a weight takes as long
 TILE = 128  # examples; the activations of 1,000 units then take 512 kB, half of a core's cache
 
 
@@ -38,7 +39,7 @@ def sparse(model, threads=None, library=None):
     """
     library, threads = library or sparse_library(), threads or len(cores())
     seconds = count_parameters(model, nonzero=True) / RATE
-    run = in_tiles([_runner(model, library)] * threads, TILE, seconds)
+    run = in_tiles([_runner(model, library)] * threads, TILE, seconds, LEAST)
     measure = partial(packed_bytes, model)
     return Executable(f"sparse ({library})", threads, run, measure, **single_input(model))
 

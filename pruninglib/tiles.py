@@ -18,13 +18,14 @@ def cores():
     return list(range(os.cpu_count()))
 
 
-def in_tiles(workers, tile, seconds):
+def in_tiles(workers, tile, seconds, least=1):
     """Return a function inputs -> outputs that shares a batch among workers, a thread for each.
 
     Args:
         workers: functions array (n, ...) -> array (n, ...), one for each thread.
         tile: examples that a worker gets at a time, at most.
         seconds: what one example takes, about: small batches are left to one worker.
+        least: examples that each worker gets at least, or one worker gets all.
 
     If there are as many threads as cores, each keeps to a core of its own.
     """
@@ -37,7 +38,8 @@ def in_tiles(workers, tile, seconds):
 
     def run(inputs):
         nonlocal pools, process
-        if len(inputs) < len(workers) or len(inputs) * seconds < WORTH_SHARING or len(workers) == 1:
+        small = len(inputs) < least * len(workers) or len(inputs) * seconds < WORTH_SHARING
+        if small or len(workers) == 1:
             return work(workers[0], inputs)
         if process != os.getpid():  # threads do not survive a fork
             pools, process = _pools(len(workers)), os.getpid()

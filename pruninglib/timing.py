@@ -9,7 +9,7 @@ STEADY = 0.25  # quartiles further apart than this share of the median are no re
 
 
 def time_models(
-    runs, inputs, batch_sizes=(1, 64), repeats=10, limit=60, tolerance=0.1, least_seconds=0.002
+    runs, inputs, batch_sizes=(1, 64), repeats=10, limit=60, tolerance=0.1, least_seconds=0.01
 ):
     """Yield rows of how long each network takes for one batch.
 

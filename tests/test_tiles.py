@@ -74,3 +74,11 @@ def test_an_error_of_a_worker_reaches_the_caller():
 
     with pytest.raises(ValueError, match="no"):
         in_tiles([fails, fails], 10, 1e9)(INPUTS)
+
+
+@pytest.mark.parametrize(("size", "shares"), [(59, [59]), (60, [30, 30])])
+def test_no_worker_gets_fewer_than_are_worth_its_while(size, shares, monkeypatch):
+    monkeypatch.setattr(tiles, "WORTH_SHARING", 0)
+    seen = []
+    in_tiles(workers(2, seen), 1000, 1, least=30)(INPUTS[:size])
+    assert [length for *_, length in seen] == shares
