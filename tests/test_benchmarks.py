@@ -112,3 +112,11 @@ def test_a_clock_counts_the_seconds_of_the_steps_after_the_first_ones(monkeypatc
     for batch in range(4):
         clock.on_train_batch_end(batch)
     assert clock.seconds(1) == 35 and clock.seconds(3) == 14
+
+
+def test_cold_calls_are_timed_one_by_one(monkeypatch):
+    times = iter([3, 9, 4])
+    monkeypatch.setattr(turns, "seconds", lambda function: function() or next(times))
+    called = []
+    assert turns.cold(lambda: called.append(1), calls=3) == 4
+    assert len(called) == 3
