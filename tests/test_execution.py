@@ -433,3 +433,15 @@ def test_without_ai_edge_litert_tensorflow_runs_litert_files(mlp, monkeypatch):
 def test_unknown_libraries_are_refused(mlp):
     with pytest.raises(ValueError, match=r"library must be .*got 'cuda'"):
         sparse(mlp, library="cuda")
+
+
+def test_sparse_execution_shares_no_batch_that_is_too_small(mlp, monkeypatch):
+    def refused(count):
+        raise RuntimeError("threads were made")
+
+    monkeypatch.setattr(tiles, "WORTH_SHARING", 0)
+    monkeypatch.setattr(tiles, "_pools", refused)
+    run = sparse(mlp, threads=2, library="scipy")
+    assert run(np.zeros((63, 4), np.float32)).shape == (63, 3)
+    with pytest.raises(RuntimeError, match="threads were made"):
+        run(np.zeros((64, 4), np.float32))
