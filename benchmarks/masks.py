@@ -45,7 +45,6 @@ weights it cannot be told from the rest).
 {table}
 
 `np.quantile` masks too much or too little where weights are equal, and interpolates in float64; the others
-count. The floor: reading each weight once and writing a byte of its mask takes about a nanosecond, and
-scores of any criterion, not only magnitudes, take 4 bytes a weight.
+count. Scores of any criterion, not only magnitudes, take 4 bytes a weight.
 """,
 )

@@ -9,8 +9,9 @@ benchmarks/README.md. Run it with nothing else running.
 from functools import partial
 
 import numpy as np
+from machine import spread
 from sections import write_section
-from turns import cold, repeated, take_turns
+from turns import cold, in_turn, repeated, take_turns
 
 import pruninglib as pl
 
@@ -34,15 +35,15 @@ model, x = pl.baseline(data), data.x_test
 
 
 def speed_ups(small):
-    """Return {runtime: how many times faster the small network is, for each of the SIZES}."""
+    """Return {runtime: how many times faster the small network is in each round, for each of the SIZES}."""
     runs = {(name, net): way(net) for name, way in WAYS.items() for net in (model, small)}
     found = {name: [] for name in (*WAYS, "fastest of each")}
     for images, way in SIZES.values():
-        turns = {key: partial(way, partial(run, x[:images])) for key, run in runs.items()}
-        times = {key: np.median(found) for key, found in take_turns(turns, ROUNDS).items()}
+        turns = {key: partial(way, in_turn(run, x, images)) for key, run in runs.items()}
+        times = {key: np.array(found) for key, found in take_turns(turns, ROUNDS).items()}
         for name in WAYS:
             found[name].append(times[name, model] / times[name, small])
-        fastest = [min(times[name, net] for name in WAYS) for net in (model, small)]
+        fastest = [min((times[n, net] for n in WAYS), key=np.median) for net in (model, small)]
         found["fastest of each"].append(fastest[0] / fastest[1])
     return found
 
@@ -52,14 +53,15 @@ for sparsity in (0.5, 0.8, 0.9, 0.95):
     small = pl.shrink(pl.prune(model, pl.make_masks(model, pl.unit_norm, sparsity)))
     fewer = pl.count_macs(model) / pl.count_macs(small)
     for name, found in speed_ups(small).items():
-        cells = " | ".join(f"{ratio:.1f}" for ratio in found)
+        cells = " | ".join(spread(ratios, digits=1) for ratios in found)
         lines.append(f"| {sparsity:.0%} | {fewer:.1f} | {name} | {cells} |")
 table = "\n".join(lines)
 write_section(
     "Shrunk networks",
     f"""
 The same network without some of its units: how many times faster than the unpruned one in the same runtime,
-all cores, medians of {ROUNDS} rounds, variants in turn; "fastest of each": each in whatever is fastest for it. "Caches
+all cores, median (all) of {ROUNDS} rounds, variants in turn, each call with other images; "fastest of each": each in
+whatever is fastest for it. "Caches
 emptied": single calls after other data went through the caches, as in a program that does something else
 between two images; else calls follow each other, and the {4 * pl.count_parameters(model) / 1e6:.1f} MB of the unpruned network's weights stay in a cache
 that is large enough.

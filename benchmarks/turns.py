@@ -5,6 +5,7 @@ import gc
 import json
 import subprocess
 import sys
+from itertools import cycle
 from pathlib import Path
 from time import perf_counter, sleep
 
@@ -88,6 +89,14 @@ def repeated(function, least=0.02):
         return once
     calls = 1 + int(least / max(1e-9, min(once, seconds(function), seconds(function))))
     return seconds(lambda: [function() for _ in range(calls)]) / calls
+
+
+def in_turn(function, inputs, size):
+    """Return a function without arguments that calls another with the next batch each time."""
+    batches = cycle(
+        inputs[i : i + size] for i in range(0, min(100, len(inputs) // size) * size, size)
+    )
+    return lambda: function(next(batches))
 
 
 def cold(function, calls=20):

@@ -8,7 +8,7 @@ from pathlib import Path
 from pruninglib.costs import count_macs, count_parameters
 from pruninglib.quiet import native_stderr_silenced, tensorflow_log_silenced
 
-RATE = 1e11  # multiplications a second in dense products, on one core, about
+RATE = 4e10  # multiplications a second in dense products, on one core, about
 TILE = 256  # examples; the activations of 1,000 units then take 1 MB, about a core's cache
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -10,9 +9,10 @@ from typing import NamedTuple
 import keras
 
 from pruninglib.litert import litert_file, run_litert
-from pruninglib.paths import written_whole
+from pruninglib.paths import of_the_machine, written_whole
 from pruninglib.storage import read_packed, write_packed
 
+KERAS_PARTS = {"metadata.json", "config.json", "model.weights.h5"}
 SEAL = b"pruninglib sha256"  # ends a .tflite file, whose format has no checksum
 
 
@@ -78,11 +78,14 @@ def _write_keras(model, path):
 def _read_keras(path):
     try:
         with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            damaged, missing = archive.testzip(), KERAS_PARTS - set(archive.namelist())
+    except Exception as error:  # a damaged zip file raises many kinds
+        if of_the_machine(error):
+            raise
         raise _damaged(path, error) from error
-    if damaged:
-        raise _damaged(path, f"{damaged} has another checksum")
+    if damaged or missing:
+        reason = "has another checksum" if damaged else "is missing"
+        raise _damaged(path, f"{damaged or min(missing)} {reason}")
     return keras.models.load_model(path)
 
 

@@ -33,6 +33,8 @@ def compiled(model, frozen=True):
     Args:
         frozen: copy the weights into the graph, which is up to a fifth faster; else they are read
             at each call.
+
+    Inputs of NaN may give numbers: where TensorFlow joins ReLU with a bias, it makes zeros of NaN.
     """
     of_input = single_input(model)
     spec = tf.TensorSpec((None, *of_input["shape"]), of_input["dtype"])

@@ -4,12 +4,15 @@ import warnings
 from importlib import import_module
 from threading import Lock
 
+import numpy as np
 import tensorflow as tf
 
 from pruninglib.executable import Executable, single_input
 from pruninglib.exported import RATE, TILE, file_content, seconds_each
 from pruninglib.quiet import native_stderr_silenced
-from pruninglib.tiles import cores, in_tiles
+from pruninglib.tiles import in_tiles, thread_count
+
+LARGE = 1e-5  # seconds of one example; for less, sharing one costs more than it saves
 
 
 def litert(model, sparse=False, threads=None):
@@ -18,6 +21,7 @@ def litert(model, sparse=False, threads=None):
     Args:
         sparse: store kernels without their zeros, which makes the file smaller, not faster.
         threads: how many share a batch, each with an interpreter of its own; default all cores.
+            Where there are fewer examples than threads, LiteRT shares the work on each.
 
     Uses ai-edge-litert if it is installed, else TensorFlow's own interpreter. Raises ValueError
     for what LiteRT has no operation for.
@@ -36,10 +40,12 @@ def run_litert(content, threads=None, runtime="LiteRT", seconds=None):
         kind = import_module("ai_edge_litert.interpreter").Interpreter
     except ImportError:
         kind = tf.lite.Interpreter
-    threads = threads or len(cores())
+    threads, seconds = thread_count(threads), seconds or len(content) / 4 / RATE
     with native_stderr_silenced(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TensorFlow says that its own is going to move
-        each = [kind(model_content=content, num_threads=1) for _ in range(threads)]
+        together = threads > 1 and seconds > LARGE
+        counts = [1] * threads + [threads] * together
+        each = [kind(model_content=content, num_threads=count) for count in counts]
         (given,) = each[0].get_input_details()
         shape = tuple(None if size < 0 else int(size) for size in given["shape_signature"][1:])
         try:
@@ -49,8 +55,13 @@ def run_litert(content, threads=None, runtime="LiteRT", seconds=None):
             raise ValueError(
                 f"LiteRT cannot run this model: {error} Use compiled(model) or onnx(model)."
             ) from error
-    seconds = seconds or len(content) / 4 / RATE
-    run = in_tiles([_function(one) for one in each], TILE, seconds)
+    functions = [_function(one) for one in each]
+    in_parts = in_tiles(functions[:threads], TILE, seconds)
+
+    def run(inputs):
+        few = together and 0 < len(inputs) < threads
+        return functions[-1](inputs) if few else in_parts(inputs)
+
     of_input = {"shape": shape, "dtype": given["dtype"]}
     return Executable(runtime, threads, run, content.__len__, **of_input)
 
@@ -68,10 +79,18 @@ def _function(interpreter):
 
     def run(inputs):
         nonlocal shape
+        if not len(inputs):  # which LiteRT refuses in front of some layers
+            return np.empty((0, *found["shape"][1:]), found["dtype"])
         with lock:  # an interpreter holds the inputs and outputs of one call
             if inputs.shape != shape:
+                shape = None  # what a failure leaves is of no shape
                 interpreter.resize_tensor_input(given["index"], inputs.shape)
-                interpreter.allocate_tensors()
+                try:
+                    interpreter.allocate_tensors()
+                except RuntimeError as error:
+                    raise ValueError(
+                        f"LiteRT cannot run inputs of shape {inputs.shape}: {error}"
+                    ) from error
                 shape = inputs.shape
             interpreter.set_tensor(given["index"], inputs)
             interpreter.invoke()

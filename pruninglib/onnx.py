@@ -5,9 +5,9 @@ from importlib import import_module
 import numpy as np
 
 from pruninglib.executable import Executable, single_input
-from pruninglib.exported import TILE, file_content, seconds_each
+from pruninglib.exported import TILE, file_content
 from pruninglib.graphs import eager
-from pruninglib.tiles import cores, in_tiles
+from pruninglib.tiles import in_tiles, thread_count
 
 
 def onnx(model, threads=None):
@@ -17,7 +17,7 @@ def onnx(model, threads=None):
     as the exact GELU.
 
     Args:
-        threads: how many share a batch; default all cores.
+        threads: how many ONNX Runtime shares the work among; default all cores.
     """
     of_input = single_input(model)
     onnxruntime, *_ = (_needed(name, "ONNX Runtime") for name in ("onnxruntime", "onnx", "tf2onnx"))
@@ -25,9 +25,9 @@ def onnx(model, threads=None):
     example = np.random.default_rng(0).random((1, *shape)).astype(of_input["dtype"])
     expected = eager(model)(example)  # Keras exports only models that were called
     content = file_content(model, "onnx")
-    threads = threads or len(cores())
+    threads = thread_count(threads)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = threads
     try:
         session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
     except Exception as error:  # its own kinds; tf2onnx leaves in what it cannot translate
@@ -45,8 +45,8 @@ def onnx(model, threads=None):
             f"Model {model.name!r} exported to ONNX computes something else, such as what a layer "
             "does in training. Use litert(model) or compiled(model)."
         )
-    run = in_tiles([run] * threads, TILE, seconds_each(model))
-    return Executable("ONNX Runtime", threads, run, content.__len__, **of_input)
+    in_parts = in_tiles([run], TILE, 0)
+    return Executable("ONNX Runtime", threads, in_parts, content.__len__, **of_input)
 
 
 def _needed(name, purpose):

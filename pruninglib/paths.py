@@ -1,5 +1,6 @@
 """The folders of the project, the same from any working folder."""
 
+import errno
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,14 @@ PUBLISHED = DATA / "published"
 RESULTS = DATA / "results"
 FIGURES = ROOT / "figures"
 RUNS = Path(os.environ.get("PRUNINGLIB_RUNS") or ROOT / "runs")
+
+
+def of_the_machine(error):
+    """Say whether an error met while reading a file tells of the machine, not of the content.
+
+    A damaged zip file may name a place before its start; going there is an OSError, too.
+    """
+    return isinstance(error, (OSError, MemoryError)) and getattr(error, "errno", 0) != errno.EINVAL
 
 
 @contextmanager

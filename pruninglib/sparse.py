@@ -15,7 +15,7 @@ from pruninglib.graphs import compiled
 from pruninglib.passing import kinds
 from pruninglib.products import sparse_library
 from pruninglib.storage import packed_bytes
-from pruninglib.tiles import cores, in_tiles
+from pruninglib.tiles import in_tiles, thread_count
 
 INERT = kinds("Dropout SpatialDropout2D GaussianNoise GaussianDropout AlphaDropout Identity")
 RATE = 2.5e10  # multiplications a second by nonzero weights, on one core, about
@@ -34,10 +34,10 @@ def sparse(model, threads=None, library=None):
             Its kernels also skip activations that are zero when they run a few examples.
 
     Units that are zero for any input are left out. Its bytes are those of
-    `export(model, "model.npz")`. Raises ValueError for other models, and
-    for those that do not compute in float32.
+    `export(model, "model.npz")`. Computes in float32. Raises ValueError for other models, and for
+    those that compute in fewer bits.
     """
-    library, threads = library or sparse_library(), threads or len(cores())
+    library, threads = library or sparse_library(), thread_count(threads)
     seconds = count_parameters(model, nonzero=True) / RATE
     run = in_tiles([_runner(model, library)] * threads, TILE, seconds, LEAST)
     measure = partial(packed_bytes, model)
@@ -47,8 +47,9 @@ def sparse(model, threads=None, library=None):
 def numpy_dense(model):
     """Return an `Executable` that runs such a model as `sparse` takes with NumPy's dense products.
 
-    For one example at a time few ways are faster. Its threads are those of NumPy's BLAS library,
-    which OMP_NUM_THREADS sets before Python starts.
+    For one example at a time few ways are faster. Units that are zero for any input are left out,
+    as in `sparse`. Its threads are those of NumPy's BLAS library, which OMP_NUM_THREADS sets before
+    Python starts.
     """
     threads = max([pool["num_threads"] for pool in threadpool_info()], default=1)
     run, measure = _runner(model, "numpy"), partial(file_bytes, model)

@@ -17,6 +17,7 @@ import numpy as np
 
 from pruninglib.encoding import decode, encode
 from pruninglib.graph import check_model, is_graph
+from pruninglib.paths import of_the_machine
 from pruninglib.rebuilding import finish
 
 STREAMS = ("codes", "codebooks", "floats", "others")
@@ -83,9 +84,9 @@ def read_packed(file):
         streams = {name: io.BytesIO(part) for name, part in content.items()}
         masks = [streams["masks"].read(size) for size in header["masks"]]
         values = [decode(entry, masks, streams) for entry in header["weights"]]
-    except (OSError, MemoryError):  # of the machine, not of the file
-        raise
     except Exception as error:  # zip, LZMA, NumPy and JSON each raise their own
+        if of_the_machine(error):
+            raise
         raise ValueError(
             f"{file} is truncated, altered or no packed model ({error}). Export the model again."
         ) from error

@@ -5,6 +5,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from math import ceil
+from numbers import Integral
 
 import numpy as np
 
@@ -16,6 +17,15 @@ def cores():
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count()))
+
+
+def thread_count(threads=None):
+    """Return how many threads are asked for; None asks for one on each core."""
+    if threads is None:
+        return len(cores())
+    if not isinstance(threads, Integral) or threads < 1:
+        raise ValueError(f"threads must be None for all cores or a number from 1, got {threads!r}.")
+    return int(threads)
 
 
 def in_tiles(workers, tile, seconds, least=1):

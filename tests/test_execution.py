@@ -8,7 +8,9 @@ from functools import partial
 
 import keras
 import numpy as np
+import onnxruntime
 import pytest
+from ai_edge_litert import interpreter
 from conftest import dense
 from keras import layers
 from numpy.testing import assert_allclose
@@ -116,7 +118,7 @@ def test_any_float_array_will_do(way, networks, executables):
     assert_allclose(executables["masked", way](inputs), expected, rtol=1e-5, atol=1e-5)
 
 
-SHARING = [way for way in [*WAYS][3:] if way != "NumPy"]
+SHARING = [way for way in WAYS if way.startswith(("sparse", "LiteRT"))]
 
 
 @pytest.mark.parametrize("way", SHARING)
@@ -149,9 +151,74 @@ def test_inputs_of_another_shape_are_refused(way, executables):
             executables["dense", way](wrong)
 
 
-@pytest.mark.parametrize("way", [way for way in WAYS if not way.startswith(("LiteRT", "sp", "Nu"))])
-def test_no_images_give_no_outputs(way, executables):
-    assert executables["dense", way](X[:0]).shape == (0, 10)
+@pytest.mark.parametrize("way", WAYS)
+def test_no_images_give_no_outputs(way, networks):
+    assert WAYS[way](networks["dense"])(X[:0]).shape == (0, 10)
+
+
+# not eager: Keras' own Flatten makes (0, 144) of no images at all
+@pytest.mark.parametrize("way", [way for way in WAYS if way[:2] not in ("ea", "sp", "Nu")])
+def test_no_images_pass_convolutions(way):
+    run = WAYS[way](convolutions())
+    for size in (0, 2, 0):
+        assert run(np.ones((size, 6, 6, 1), np.float32)).shape == (size, 3)
+
+
+@pytest.mark.parametrize("way", [litert, sparse, onnx])
+@pytest.mark.parametrize("threads", [0, -1, 2.0])
+def test_threads_are_a_positive_number(way, threads, mlp):
+    with pytest.raises(ValueError, match=rf"from 1, got {threads}"):
+        way(mlp, threads=threads)
+
+
+def test_onnx_runtime_shares_the_work_itself(networks, monkeypatch):
+    counts = []
+
+    class Session(onnxruntime.InferenceSession):
+        def __init__(self, content, options, providers):
+            counts.append(options.intra_op_num_threads)
+            super().__init__(content, options, providers)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    run = onnx(networks["masked"], threads=3)
+    assert counts == [3] and run.threads == 3
+    assert_allclose(run(X), networks["masked"](X), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("large", "expected"), [(0, [1, 1, 1, 3]), (1e9, [1, 1, 1])])
+def test_litert_shares_an_example_if_it_is_large(large, expected, networks, monkeypatch):
+    """The interpreter with threads of its own runs batches of fewer examples than threads."""
+    made, used, module = [], [], sys.modules["pruninglib.litert"]
+    make = module._function
+
+    class Interpreter(interpreter.Interpreter):
+        def __init__(self, model_content, num_threads):
+            made.append(num_threads)
+            super().__init__(model_content=model_content, num_threads=num_threads)
+            self.count = num_threads
+
+    def counted(one):
+        run = make(one)
+        return lambda inputs: used.append(one.count) or run(inputs)
+
+    monkeypatch.setattr(interpreter, "Interpreter", Interpreter)
+    monkeypatch.setattr(module, "_function", counted)
+    monkeypatch.setattr(module, "LARGE", large)
+    run = litert(networks["masked"], threads=3)
+    assert made == expected
+    for size in (1, 2, 3):
+        assert_allclose(run(X[:size]), networks["masked"](X[:size]), rtol=1e-5, atol=1e-5)
+    assert used == ([1, 1, 1] if large else [3, 3, 1])
+
+
+def test_a_shape_that_litert_cannot_run_spoils_no_other():
+    parts = [layers.Conv2D(4, 3), layers.GlobalAveragePooling2D(), dense(2)]
+    model = keras.Sequential([keras.Input((None, None, 1)), *parts])
+    run, images = litert(model, threads=1), RNG.normal(size=(2, 8, 8, 1)).astype(np.float32)
+    for _ in range(2):
+        assert_allclose(run(images), model(images), rtol=1e-4, atol=1e-5)
+        with pytest.raises(ValueError, match=r"cannot run inputs of shape \(2, 2, 2, 1\)"):
+            run(images[:, :2, :2])
 
 
 @pytest.mark.parametrize("way", WAYS)

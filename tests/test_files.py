@@ -63,9 +63,11 @@ def test_damaged_files_are_refused(suffix, pruned, tmp_path):
         with pytest.raises(ValueError, match=rf"model\{suffix} is truncated, altered"):
             load(path)
     expected = pruned(X)
-    for position in range(7, len(whole), len(whole) // 40):
+    anywhere = [(position, 0xFF) for position in range(7, len(whole), len(whole) // 40)]
+    in_directory = [(position, 85) for position in range(len(whole) - 300, len(whole), 5)]
+    for position, bits in anywhere + in_directory:
         altered = bytearray(whole)
-        altered[position] ^= 0xFF
+        altered[position] ^= bits
         path.write_bytes(altered)
         try:
             found = load(path)
