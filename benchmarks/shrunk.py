@@ -12,17 +12,12 @@ import numpy as np
 from machine import spread
 from sections import write_section
 from turns import cold, in_turn, repeated, take_turns
+from ways import DENSE
 
 import pruninglib as pl
 
 ROUNDS = 5
-WAYS = {
-    "compiled graph": pl.compiled,
-    "NumPy": pl.numpy_dense,
-    "LiteRT": pl.litert,
-    "LiteRT, one thread": partial(pl.litert, threads=1),
-    "ONNX Runtime": pl.onnx,
-}
+WAYS = DENSE | {"LiteRT, one thread": partial(pl.litert, threads=1)}
 SIZES = {  # what stands above the column: (images, how a call is timed)
     "batch 1, caches emptied": (1, cold),
     "batch 1": (1, repeated),

@@ -15,13 +15,12 @@ import tensorflow as tf
 from machine import multiplication_rate, spread
 from sections import write_section
 from turns import Worker, in_turn, repeated, take_turns
+from ways import DENSE
 
 import pruninglib as pl
 from pruninglib.sparse import count_compact
 
 ROUNDS, SIZES = 5, (1, 32, 256, 10_000)
-DENSE = {"compiled graph": pl.compiled, "NumPy": pl.numpy_dense, "LiteRT": pl.litert}
-DENSE["ONNX Runtime"] = pl.onnx
 data = pl.load_dataset("mnist")
 model, x = pl.baseline(data), data.x_test
 rate = multiplication_rate()
