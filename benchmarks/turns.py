@@ -88,7 +88,13 @@ def repeated(function, least=0.02):
     if (once := seconds(function)) > LONG:
         return once
     calls = 1 + int(least / max(1e-9, min(once, seconds(function), seconds(function))))
-    return seconds(lambda: [function() for _ in range(calls)]) / calls
+
+    def all_calls():
+        for _ in range(calls):
+            function()
+
+    all_calls()  # threads that wake up are slow at first
+    return seconds(all_calls) / calls
 
 
 def in_turn(function, inputs, size):

@@ -9,7 +9,7 @@ STEADY = 0.25  # quartiles further apart than this share of the median are no re
 
 
 def time_models(
-    runs, inputs, batch_sizes=(1, 64), repeats=10, limit=60, tolerance=0.1, least_seconds=0.01
+    runs, inputs, batch_sizes=(1, 64), repeats=10, limit=60, tolerance=0.1, least_seconds=0.02
 ):
     """Yield rows of how long each network takes for one batch.
 
@@ -22,7 +22,8 @@ def time_models(
             more follow until the quartiles of the first half and of the second half of a network's
             measurements differ by no more than `tolerance` of the median, for all networks.
         limit: measurements of each network at most.
-        least_seconds: fast networks are called several times in a measurement, to fill this.
+        least_seconds: fast networks are called several times in a measurement, to fill this; and
+            as often before it, for threads that wake up are slow at first.
 
     The networks take turns in changing order, so that a change in the machine's load meets all of
     them. Each waits until the threads of the one before sleep, is warmed up, and sees other inputs
@@ -75,9 +76,9 @@ def _repeat(runs, batches, calls, repeats, limit, tolerance):
         for i in shuffle(len(runs)):
             label, run = list(runs.items())[i]
             _wait_for_idle_threads()
-            first = turn * (calls[label] + 1)
-            run(batches[first % len(batches)])  # wakes its threads
-            measured[label].append(1e3 * _seconds(run, batches, calls[label], first + 1))
+            first = 2 * turn * calls[label]
+            _seconds(run, batches, calls[label], first)  # its threads wake, its caches fill
+            measured[label].append(1e3 * _seconds(run, batches, calls[label], first + calls[label]))
         if turn % repeats == 0 or turn == limit:
             quartiles, early, late = (
                 np.percentile([times[part] for times in measured.values()], (25, 50, 75), axis=1).T
