@@ -377,10 +377,10 @@ def timing_table(name):
         f"### {NAMES[name]}, how much faster and smaller\n\n{markdown(unit_heads, units)}\n\n"
         "Units chosen greedily, repaired, retrained and shrunk. First number: over the dense "
         "network in the same runtime, the best of compiled graph, NumPy, LiteRT and ONNX Runtime; "
-        "second: over the dense network in whatever is fastest for it. ~: one of the times was not "
-        "steady; "
-        f"{published}all timed in turn, medians. Masked networks that are not shrunk: "
-        f"{masked.median():.2f}x.\n\n{markdown(weight_heads, weights)}\n\n"
+        "second: over the dense network in whatever is fastest for it. ~: scatters, as notebook 4 "
+        "explains; "
+        f"{published}all timed in turn, medians. Masked networks that are "
+        f"not shrunk: {masked.median():.2f}x.\n\n{markdown(weight_heads, weights)}\n\n"
         "Weights pruned by magnitude, repaired and retrained; speed-ups of multiplying only the "
         "nonzero ones over the dense network in whatever is fastest for it. The dense .keras file "
         f"has {files.loc[0, '.keras'] / 1e3:,.0f} kB; .npz is what `pl.export` writes, and with "
@@ -391,7 +391,7 @@ def timing_table(name):
 
 
 def best(rows, column):
-    """Return the largest ratio of some rows and its runtime; "~" where a time was not steady."""
+    """Return the largest ratio of some rows and its runtime; "~" where it scatters."""
     row = rows.loc[rows[column].astype(float).idxmax()]
     return f"{'' if row['steady_ratios'] else '~'}{row[column]:.3g}x {row['runtime']}"
 

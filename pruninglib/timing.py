@@ -29,8 +29,9 @@ def time_models(
     them. Each waits until the threads of the one before sleep, is warmed up, and sees other inputs
     in successive calls, if there is more than one batch. Rows: label, runtime and threads (of an
     `Executable`), batch_size, median_ms, q1_ms and q3_ms (quartiles, milliseconds for one batch),
-    repeats, calls in a measurement, and steady: whether the quartiles came to rest, no further
-    apart than a quarter of the median.
+    repeats, calls in a measurement, steady: whether the quartiles came to rest, no further apart
+    than a quarter of the median, and times_ms: all measurements. These are in the order of the
+    turns, so that networks can be compared turn by turn.
     """
     if not runs or repeats < 1 or limit < repeats:
         raise ValueError(
@@ -44,7 +45,7 @@ def time_models(
         whole = len(inputs) // batch_size * batch_size
         batches = np.split(inputs[:whole], whole // batch_size)[:100]
         calls = {label: _calls(run, batches, least_seconds) for label, run in runs.items()}
-        measured, quartiles, moved = _repeat(runs, batches, calls, repeats, limit, tolerance)
+        times, quartiles, moved = _repeat(runs, batches, calls, repeats, limit, tolerance)
         for (label, run), (q1, median, q3), shift in zip(
             runs.items(), quartiles, moved, strict=True
         ):
@@ -56,9 +57,10 @@ def time_models(
                 "median_ms": median,
                 "q1_ms": q1,
                 "q3_ms": q3,
-                "repeats": measured,
+                "repeats": len(times[label]),
                 "calls": calls[label],
                 "steady": bool(shift <= tolerance and q3 - q1 <= STEADY * median),
+                "times_ms": times[label],
             }
 
 
@@ -70,7 +72,7 @@ def _calls(run, batches, least_seconds):
 
 
 def _repeat(runs, batches, calls, repeats, limit, tolerance):
-    """Return how often was measured, the quartiles of each run, and how far they moved."""
+    """Return the measurements of each run, their quartiles, and how far these moved."""
     measured, shuffle = {label: [] for label in runs}, np.random.default_rng(0).permutation
     for turn in count(1):
         for i in shuffle(len(runs)):
@@ -86,7 +88,7 @@ def _repeat(runs, batches, calls, repeats, limit, tolerance):
             )
             moved = np.abs(late - early).max(axis=1) / quartiles[:, 1]
             if (moved.max() <= tolerance and turn > repeats) or turn == limit:
-                return turn, quartiles, moved if turn > 1 else np.full(len(runs), np.inf)
+                return measured, quartiles, moved if turn > 1 else np.full(len(runs), np.inf)
 
 
 def _seconds(run, batches, calls, first=0):

@@ -1,6 +1,7 @@
 """Figures of the experiment on time. A table in, axes out, as in `plots`.
 
-What was not steady, its quartiles too far apart or not at rest, is drawn hollow.
+What was not steady, its quartiles too far apart or not at rest, is drawn hollow; between the
+quartiles of ratios it is shaded.
 """
 
 from pruninglib.plots import STYLE
@@ -72,8 +73,8 @@ def accuracy_against_time(table, ax):
 def _curve(rows, x, y, ax, runtime):
     style = {"markersize": 4, **RUNTIMES.get(runtime, {"marker": "d"})}
     (line,) = ax.plot(rows[x], rows[y], label=runtime, **style)
-    low, high = (rows[y] * rows["median_ms"] / rows[end] for end in ("q3_ms", "q1_ms"))
-    ax.fill_between(rows[x], low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+    band = rows[f"{y}_q1"], rows[f"{y}_q3"]
+    ax.fill_between(rows[x], *band, color=line.get_color(), alpha=0.2, linewidth=0)
     _hollow(rows, x, y, ax, style, "steady_ratios")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from pruninglib.costs import count_macs
 from pruninglib.graphs import eager
-from pruninglib.timing import time_models
+from pruninglib.timing import STEADY, time_models
 
 
 def timing_sweep(networks, inputs, ways, batch_sizes=(1, 64), **timing):
@@ -18,13 +18,14 @@ def timing_sweep(networks, inputs, ways, batch_sizes=(1, 64), **timing):
         ways: {stage: functions model -> Executable}, such as `compiled` and `litert`.
         timing: repeats, limit, tolerance and least_seconds, as in `time_models`.
 
-    Rows have the columns of `time_models` but for the label, and stage, sparsity, macs (of one
-    image, dense), bytes (on disk), difference (the largest of the outputs, for one input and for
-    1,000 at once, from those of the model run layer by layer, relative to the largest output),
+    Rows have the columns of `time_models` but for label and times_ms, and stage, sparsity, macs (of
+    one image, dense), bytes (on disk), difference (the largest of the outputs, for one input and
+    for 1,000 at once, from those of the model run layer by layer, relative to the largest output),
     speed_up over the dense network in
     the same runtime (None if it did not run there) and speed_up_fastest over the dense network in
-    the runtime that is fastest for it at that batch size; steady_ratios: whether all of these
-    times are steady.
+    the runtime that is fastest for it at that batch size. Both are medians of ratios within a turn,
+    in which a load on the machine cancels, and have quartiles, such as speed_up_q1; steady_ratios:
+    whether these are no further apart than a quarter of the median.
     """
     if ("dense", 0.0) not in networks or not all(ways.get(stage) for stage, _ in networks):
         raise ValueError(
@@ -58,10 +59,19 @@ def timing_sweep(networks, inputs, ways, batch_sizes=(1, 64), **timing):
         others = dense[row["batch_size"]]
         same = others.get((row["runtime"], row["threads"]))
         fastest = min(others.values(), key=lambda other: other["median_ms"])
-        row["speed_up"] = same and same["median_ms"] / row["median_ms"]
-        row["speed_up_fastest"] = fastest["median_ms"] / row["median_ms"]
-        row["steady_ratios"] = row["steady"] and fastest["steady"] and (same or row)["steady"]
-    return rows
+        found = {"speed_up": _ratios(same, row), "speed_up_fastest": _ratios(fastest, row)}
+        row["steady_ratios"] = True
+        for name, (q1, median, q3) in found.items():
+            row |= {name: median, f"{name}_q1": q1, f"{name}_q3": q3}
+            row["steady_ratios"] &= median is None or q3 - q1 <= STEADY * median
+    return [{name: row[name] for name in row if name != "times_ms"} for row in rows]
+
+
+def _ratios(dense, row):
+    """Return the quartiles of how many times faster than a dense network, turn by turn."""
+    if dense is None:
+        return None, None, None
+    return np.percentile(np.divide(dense["times_ms"], row["times_ms"]), (25, 50, 75)).tolist()
 
 
 def _difference(run, inputs, expected):

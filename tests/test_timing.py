@@ -41,11 +41,12 @@ def test_each_network_gets_its_own_time(network):
 
 
 def test_median_and_quartiles_of_single_measurements(network):
-    # 6 calls to warm up; then in each turn one that is not measured, and 4, 8, 12, 16, 20 ms
+    # 6 calls that are counted; then in each turn one that is not measured, and 4, 8, 12, 16, 20 ms
     turns = [seconds for i in range(1, 6) for seconds in (1.0, 0.004 * i)]
     run = network("run", *[0.004] * 6, *turns)
     (row,) = time_models({"run": run}, INPUTS, (1,), repeats=5, limit=5)
     assert [row["q1_ms"], row["median_ms"], row["q3_ms"]] == pytest.approx([8, 12, 16])
+    assert row["times_ms"] == pytest.approx([4, 8, 12, 16, 20])
     assert row["repeats"] == 5 and not row["steady"]
 
 
@@ -54,7 +55,7 @@ def test_fast_networks_are_called_several_times_in_a_measurement(network):
     (row,) = time_models({"run": run}, INPUTS, (1,), repeats=2, limit=2, least_seconds=0.001)
     assert row["calls"] == 4
     assert row["median_ms"] == pytest.approx(0.3)
-    assert len(network.calls) == 1 + 6 + 2 * (1 + 1 + 4)
+    assert len(network.calls) == 1 + 6 + 2 * (1 + 4 + 4)
 
 
 def test_networks_take_turns_and_wait_for_each_other(network):
@@ -80,8 +81,8 @@ def test_successive_calls_see_different_batches_of_the_right_size(network):
     batches = [batch for label, batch in network.calls if label == "run"]
     kinds = [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
     assert batches[:6] == kinds * 2
-    measured = [kinds.index(batch) for batch in batches[6:]]
-    assert (np.diff(measured) % 3 == 1).all()
+    in_turns = [kinds.index(batch) for batch in batches[6:]]
+    assert len(in_turns) > 10 and (np.diff(in_turns) % 3 == 1).all()
 
 
 def settling(network, early, late):

@@ -15,6 +15,7 @@ def ax():
 
 
 def row(stage, sparsity, runtime, median, speed_up, fastest, macs, steady=True):
+    ratios = {"speed_up": speed_up, "speed_up_fastest": fastest}
     return {
         "stage": stage,
         "sparsity": sparsity,
@@ -23,8 +24,9 @@ def row(stage, sparsity, runtime, median, speed_up, fastest, macs, steady=True):
         "median_ms": median,
         "q1_ms": median / 2,
         "q3_ms": median * 2,
-        "speed_up": speed_up,
-        "speed_up_fastest": fastest,
+        **ratios,
+        **{f"{name}_q1": ratio and ratio / 2 for name, ratio in ratios.items()},
+        **{f"{name}_q3": ratio and ratio * 2 for name, ratio in ratios.items()},
         "macs": macs,
         "steady": steady,
         "steady_ratios": steady,
