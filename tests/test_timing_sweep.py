@@ -129,6 +129,15 @@ def test_the_difference_shows_a_way_that_computes_something_else(networks, tiny)
     assert rows[1]["difference"] == pytest.approx(0.25) and rows[1]["bytes"] == 7
 
 
+def test_the_difference_shows_a_way_that_fails_for_one_input_alone(networks, tiny):
+    def wrong(model):
+        return Executable("wrong", 1, lambda x: eager(model)(x) + (len(x) == 1), lambda: 7)
+
+    dense, how = {("dense", 0.0): networks["dense", 0.0]}, {"repeats": 1, "limit": 1}
+    (row,) = timing_sweep(dense, tiny.x_test, {"dense": [wrong]}, (8,), **how)
+    assert row["difference"] > 0.01
+
+
 def test_the_dense_network_must_be_there(networks, tiny):
     with pytest.raises(ValueError, match=r'must have \("dense", 0\.0\).*got networks \[\]'):
         timing_sweep({}, tiny.x_test, WAYS)
