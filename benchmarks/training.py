@@ -15,6 +15,7 @@ ROUNDS, SPARSITY, STEPS = 7, 0.9, {128: 200, 512: 60}
 WEIGHTS = 784 * 1000 + 1000 * 1000 + 1000 * 500 + 500 * 200 + 200 * 10
 KINDS = {  # what it is: (worker, name there, what it is compared with)
     "pruninglib, no mask, one step at a time": ("keras", "single", None),
+    "pruninglib, no mask, without XLA": ("keras", "without XLA", None),
     "pruninglib, no mask": ("keras", "dense", None),
     "pruninglib, mask held": ("keras", "masked", "pruninglib, no mask"),
     "Keras 3, plain `fit`, no mask": ("keras", "plain", None),
@@ -86,7 +87,7 @@ The limit: 6 operations for each weight and image (2 forward, 4 backward) at the
 products, {rate / 1e9:.0f} GFLOP/s. Zeros left: of those that the mask asks for. Cost of the mask: over the same
 without one in the same round, within the same library. What a call of `fit` costs before its first step and
 after its last is not counted. Plain `fit` at times waits after its last step for as long as it trained: the thread
-that tunes TensorFlow's input pipeline sleeps on. `train` and `retrain` do without that thread, compile the step by XLA (`jit_compile`) and,
-if asked as here (`steps_per_execution=10`; the sweeps do), run several steps in one go.
+that tunes TensorFlow's input pipeline sleeps on. `train` and `retrain` do without that thread, compile the step of a long training by XLA (`jit_compile`), which
+takes about a second, and, if asked as here (`steps_per_execution=10`; the sweeps do), run several steps in one go.
 """,
 )

@@ -11,6 +11,7 @@ from keras.optimizers.schedules import LearningRateSchedule
 
 from pruninglib.quiet import native_stderr_silenced, tensorflow_log_silenced
 
+LONG = 2e9  # weights times iterations from which XLA earns back the second it takes to compile
 ON_LOGITS = {
     "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
     "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
@@ -40,7 +41,7 @@ def compile_training(
     optimizer="adam",
     loss="sparse_categorical_crossentropy",
     steps_per_execution=1,
-    jit_compile=True,
+    jit_compile=None,
 ):
     """Compile a model for a training of a number of iterations; return it.
 
@@ -52,7 +53,8 @@ def compile_training(
         loss: name of a Keras loss, applied to the logits.
         steps_per_execution: iterations that Keras runs in one go, for small networks up to twice
             as fast; it must divide the iterations. Callbacks see only the last of each.
-        jit_compile: whether to use XLA, which makes it faster; not all layers can.
+        jit_compile: whether to use XLA, which makes each step faster, but not all layers can; by
+            default where the training is `LONG` enough to gain by it.
     """
     if iterations % steps_per_execution:
         raise ValueError(
@@ -67,6 +69,8 @@ def compile_training(
         rate = keras.optimizers.schedules.CosineDecay(learning_rate, max(1, iterations))
     else:
         raise ValueError(f'decay must be "constant", "linear" or "cosine", got {decay!r}.')
+    if jit_compile is None:
+        jit_compile = iterations * model.count_params() >= LONG
     optimizer = {"class_name": optimizer, "config": {"learning_rate": rate}}
     model.compile(
         keras.optimizers.get(optimizer),

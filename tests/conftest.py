@@ -82,20 +82,6 @@ def bad_model(request):
     return make(), error, match
 
 
-@pytest.fixture(scope="module")
-def without_xla():
-    """Compile without XLA, which saves a second each time; other tests train with it."""
-    with pytest.MonkeyPatch.context() as patch:
-        owner = next(kind for kind in keras.Model.__mro__ if "compile" in vars(kind))
-        original = owner.compile
-
-        def compile_without_xla(self, *arguments, **settings):
-            return original(self, *arguments, **settings | {"jit_compile": False})
-
-        patch.setattr(owner, "compile", compile_without_xla)
-        yield
-
-
 @pytest.fixture
 def mlp():
     """Untrained 4-6-5-3 network without biases, not compiled."""

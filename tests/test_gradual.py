@@ -6,7 +6,6 @@ import pytest
 
 from pruninglib import count_parameters, make_mlp, prune_gradually
 
-pytestmark = pytest.mark.usefixtures("without_xla")
 SIZE = 4 * 8 + 8 * 5 + 5 * 3
 
 

@@ -100,7 +100,6 @@ def test_recipe_is_the_one_asked_for(mlp):
     model = compile_training(mlp, 10, optimizer="sgd", loss="mean_squared_error")
     assert isinstance(model.optimizer, keras.optimizers.SGD)
     assert model.loss == "mean_squared_error"
-    assert model.jit_compile
 
 
 def test_unknown_decay_is_refused(mlp):
@@ -276,6 +275,14 @@ def test_damaged_network_is_named(store, damage):
     store.baseline()
 
 
-@pytest.mark.parametrize("settings", [{}, {"jit_compile": True}, {"jit_compile": False}])
-def test_xla_is_used_unless_it_is_declined(settings, mlp):
-    assert compile_training(mlp, 1, **settings).jit_compile == settings.get("jit_compile", True)
+@pytest.mark.parametrize(
+    ("iterations", "settings", "expected"),
+    [
+        (1, {}, False),
+        (10**8, {}, True),  # 69 weights
+        (1, {"jit_compile": True}, True),
+        (10**8, {"jit_compile": False}, False),
+    ],
+)
+def test_xla_is_used_in_long_training_unless_asked_otherwise(iterations, settings, expected, mlp):
+    assert compile_training(mlp, iterations, **settings).jit_compile == expected

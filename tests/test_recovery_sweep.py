@@ -20,7 +20,6 @@ from pruninglib import (
 
 CRITERIA = {"weight": magnitude, "unit": unit_norm}
 ASKED = ["dataset", "method", "scope", "stage", "sparsity"]
-pytestmark = pytest.mark.usefixtures("without_xla")
 
 
 def measured(model, tiny):
@@ -32,7 +31,7 @@ def pruned(trained, method, sparsity=0.75):
 
 
 @pytest.fixture(scope="module")
-def recovery(trained, tiny, without_xla):
+def recovery(trained, tiny):
     return pd.DataFrame(
         recovery_sweep(
             trained,

@@ -25,7 +25,6 @@ from pruninglib import (
 )
 from pruninglib.retraining import retrainer, without_removed_units
 
-pytestmark = pytest.mark.usefixtures("without_xla")
 ITERATIONS, BATCH, SEED, RATE, TOTAL = 15, 40, 3, 0.01, 200
 SETTINGS = (ITERATIONS, BATCH, SEED, RATE, "budget", TOTAL, 0.0)
 DECAYS = {"budget": "linear", "linear": "linear", "constant": "constant", "rewound": "cosine"}
@@ -68,6 +67,16 @@ def test_retraining_by_name_is_training_by_that_rate_with_masks_held(schedule, t
     assert_array_equal(weights(found)[0] != 0, make_masks(trained, magnitude, 0.5)["hidden_1"])
 
 
+@pytest.mark.parametrize("criterion", [magnitude, unit_norm])
+def test_xla_trains_to_the_same_weights_with_masks_held(criterion, trained, tiny):
+    masks = make_masks(trained, criterion, 0.5)
+    one, other = (
+        retrained(prune(trained, masks), trained, tiny, jit_compile=jit) for jit in (True, False)
+    )
+    assert_same_weights(one, other)
+    assert measure_sparsity(one) == measure_sparsity(prune(trained, masks))
+
+
 def test_no_iterations_change_nothing(trained, tiny):
     pruned = halved(trained)
     before = weights(pruned)
@@ -104,7 +113,7 @@ def test_schedules_that_cannot_be_are_refused(settings, message, trained, tiny):
 
 
 @pytest.fixture(scope="module")
-def taught(trained, tiny, without_xla):
+def taught(trained, tiny):
     """The pruned network retrained on the labels alone and on the dense network's outputs alone."""
     return [
         retrained(halved(trained), trained, tiny, distillation=share, iterations=100)
@@ -239,7 +248,7 @@ def test_keras_without_distillation_is_named_and_what_to_do(trained, tiny, monke
 
 
 @pytest.fixture(scope="module")
-def weights_retrainer(trained, tiny, without_xla):
+def weights_retrainer(trained, tiny):
     return retrainer(trained, make_masks(trained, magnitude, 0.5), tiny, *SETTINGS, {})
 
 
@@ -305,7 +314,7 @@ def test_neither_the_dense_nor_the_pruned_model_is_changed(trained, weights_retr
 
 
 @pytest.fixture(scope="module")
-def units_retrainer(trained, tiny, without_xla):
+def units_retrainer(trained, tiny):
     settings = (ITERATIONS, BATCH, SEED, 0.1, "budget", TOTAL, 0.0, {"optimizer": "sgd"})
     return retrainer(trained, make_masks(trained, unit_norm, 0.5), tiny, *settings)
 

@@ -20,7 +20,6 @@ from pruninglib import (
 )
 
 CRITERIA = {"weight": magnitude, "unit": unit_norm}
-pytestmark = pytest.mark.usefixtures("without_xla")
 ASKED = ["dataset", "method", "scope", "stage", "sparsity"]
 
 

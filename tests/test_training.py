@@ -1,14 +1,12 @@
 """Batches come shuffled and full, and training does not depend on what holds the images."""
 
 import numpy as np
-import pytest
 import tensorflow as tf
 from numpy.testing import assert_array_equal
 
 from pruninglib import make_mlp
 from pruninglib.training import compile_training, fit_iterations, training_batches
 
-pytestmark = pytest.mark.usefixtures("without_xla")
 X = np.arange(20, dtype=np.float32)[:, None]
 Y = np.arange(20)
 

@@ -23,6 +23,7 @@ def network():
 
 single = pl.compile_training(network(), 10**6)
 dense = pl.compile_training(network(), 10**6, steps_per_execution=10)
+without_xla = pl.compile_training(network(), 10**6, steps_per_execution=10, jit_compile=False)
 masks = pl.make_masks(dense, pl.magnitude, sparsity)
 pruned = pl.prune(dense, masks)
 rewritten, plain = network(), network()
@@ -62,6 +63,7 @@ def zeros_left(model):
 serve(
     {
         "single": lambda steps: ours(single, steps),
+        "without XLA": lambda steps: ours(without_xla, steps),
         "dense": lambda steps: ours(dense, steps),
         "masked": lambda steps: ours(pruned, steps),
         "rewritten": lambda steps: plain_fit(rewritten, steps, Rewrite()),
