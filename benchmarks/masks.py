@@ -40,7 +40,8 @@ write_section(
     f"""
 {SPARSITY:.0%} of the weights of one array masked, one thread (torch: all), {ROUNDS} rounds, variants in
 turn, each in a process of its own. Bytes: the peak of that process above the weights (below 10 million
-weights it cannot be told from the rest).
+weights it cannot be told from the rest). Free memory is woken before each measurement: where a virtual machine
+has given it back, getting it anew takes several times as long as making the mask.
 
 {table}
 
