@@ -5,7 +5,7 @@ BIN = $(ENV)/bin
 PACKAGES = -c constraints.txt -r requirements.txt -r requirements-dev.txt -e .[runtimes]
 INSTALL = pip install -q --python $(BIN)/python $(PACKAGES)
 
-ON_JAX = $(patsubst %,tests/test_%.py,criteria masks hold pruning prunable kernels coupling graph rebuilding shrink)
+ON_JAX = $(patsubst %,tests/test_%.py,criteria masks held pruning prunable kernels coupling graph rebuilding shrinking)
 
 .PHONY: run test test-jax results lab bench clean
 

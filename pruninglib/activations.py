@@ -4,11 +4,11 @@ A Dense or Conv2D layer computes rows @ matrix before its activation. The rows a
 a Dense layer, or the patches that a convolution looks at, with a 1 for the bias.
 """
 
-import keras
 import numpy as np
 
 from pruninglib.graph import check_graph, nodes
 from pruninglib.prunable import prunable_layers
+from pruninglib.quiet import keras
 from pruninglib.running import CHUNK, runner
 
 IN_MEMORY = 2**28  # numbers that are kept, 1 GB in float32; more are computed again when needed

@@ -1,10 +1,9 @@
 """The models that are one chain of layers, and those with only activations between Dense ones."""
 
-import keras
-
 from pruninglib.graph import check_graph, nodes
 from pruninglib.kernels import PRUNABLE
 from pruninglib.passing import ALONE
+from pruninglib.quiet import keras
 
 
 def chain(model):

@@ -2,13 +2,13 @@
 
 from itertools import pairwise
 
-import keras
 import numpy as np
 
 from pruninglib.chain import describe
 from pruninglib.kernels import is_prunable
 from pruninglib.passing import acts_on_each_unit, kinds
 from pruninglib.products import FEW, LINE, aligned, product
+from pruninglib.quiet import keras
 
 ACTIVATIONS = kinds("ReLU LeakyReLU ELU")
 RELU, LINEAR = keras.activations.relu, keras.activations.linear

@@ -5,11 +5,11 @@ import math
 import tempfile
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from pruninglib.graph import check_graph, is_graph, nodes
 from pruninglib.kernels import PRUNABLE, SEPARABLE, TRANSPOSED, kernel_of
+from pruninglib.quiet import keras
 
 
 def count_macs(model, nonzero=False):

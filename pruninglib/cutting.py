@@ -1,12 +1,12 @@
 """Build the smaller model of a plan."""
 
-import keras
 import numpy as np
 
 from pruninglib.folding import carry, folded_bias
 from pruninglib.graph import leaves
-from pruninglib.hold import HoldMask, held_masks, set_constraint
+from pruninglib.held import HoldMask, held_masks, set_constraint
 from pruninglib.kernels import DEPTHWISE, PRUNABLE, TRANSPOSED, constrained
+from pruninglib.quiet import keras
 from pruninglib.reading import reads
 from pruninglib.rebuilding import copy_weights, finish, rebuild
 

@@ -6,14 +6,13 @@ import os
 import struct
 import zipfile
 import zlib
-from pathlib import Path
 from typing import NamedTuple
 
-import keras
 import numpy as np
 from sklearn.datasets import load_digits
 
-from pruninglib.paths import DATA
+from pruninglib.paths import data_folders
+from pruninglib.quiet import keras
 
 # MD5 of the official uncompressed IDX files (header, then bytes), whatever the container here
 MD5 = {
@@ -81,8 +80,7 @@ def _split(name, x, y, x_test, y_test):
 
 
 def _find(name):
-    folders = [Path(os.environ["PRUNINGLIB_DATA"])] if os.environ.get("PRUNINGLIB_DATA") else []
-    for folder in [*folders, DATA]:
+    for folder in data_folders():
         if (path := folder / f"{name}.npz").exists():
             return _read(name, path)
     return _from_keras(name)
@@ -103,11 +101,12 @@ def _from_keras(name):
     except DAMAGE as error:
         raise ValueError(_damaged(name, KERAS_FILES[name], repr(error))) from error
     except Exception as error:  # Keras raises a bare Exception when a download fails
+        project = data_folders()[-1]
         raise FileNotFoundError(
             f"{name} was found neither in the folder PRUNINGLIB_DATA "
-            f"({os.environ.get('PRUNINGLIB_DATA', 'not set')}), nor in {DATA}, nor as "
+            f"({os.environ.get('PRUNINGLIB_DATA', 'not set')}), nor in {project}, nor as "
             f"{KERAS_FILES[name]}, and the download failed: {error!r}. Three ways out: set "
-            f"PRUNINGLIB_DATA to a folder that holds {name}.npz; copy {name}.npz into {DATA}; "
+            f"PRUNINGLIB_DATA to a folder that holds {name}.npz; copy {name}.npz into {project}; "
             'or use dataset="digits", which needs no file.'
         ) from error
     arrays = dict(zip(MD5[name], (*train, *test), strict=True))

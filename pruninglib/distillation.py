@@ -1,8 +1,7 @@
 """Let a network learn from the outputs of another one, by Keras' own distiller."""
 
-import keras
-
 from pruninglib.prunable import logits_layers, prunable_layers
+from pruninglib.quiet import keras
 from pruninglib.rebuilding import fresh_copy
 
 

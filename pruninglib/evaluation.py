@@ -1,12 +1,12 @@
 """What networks achieve and what they cost, measured the same way for all."""
 
-import keras
 import numpy as np
 import pandas as pd
 
 from pruninglib.costs import count_macs, count_parameters, file_bytes
 from pruninglib.graphs import compiled
-from pruninglib.litert import litert_file
+from pruninglib.lite import litert_file
+from pruninglib.quiet import keras
 from pruninglib.timing import time_models
 from pruninglib.training import targets
 

@@ -4,10 +4,10 @@
 with NumPy, `litert` and `onnx` in the runtimes of that name.
 """
 
+from pruninglib.csr import numpy_dense, sparse
 from pruninglib.executable import Executable
 from pruninglib.graphs import compiled, eager
-from pruninglib.litert import litert
-from pruninglib.onnx import onnx
-from pruninglib.sparse import numpy_dense, sparse
+from pruninglib.lite import litert
+from pruninglib.onnx_runtime import onnx
 
 __all__ = ["Executable", "compiled", "eager", "litert", "numpy_dense", "onnx", "sparse"]

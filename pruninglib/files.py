@@ -6,10 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import keras
-
-from pruninglib.litert import litert_file, run_litert
+from pruninglib.lite import litert_file, run_litert
 from pruninglib.paths import of_the_machine, written_whole
+from pruninglib.quiet import keras
 from pruninglib.storage import read_packed, write_packed
 
 KERAS_PARTS = {"metadata.json", "config.json", "model.weights.h5"}

@@ -3,13 +3,13 @@
 from collections import Counter
 from typing import NamedTuple
 
-import keras
 import numpy as np
 
 from pruninglib.channels import Channels, Groups
 from pruninglib.graph import Call, is_in_training, leaves, unnested
 from pruninglib.kernels import CONVOLUTIONS, DEPTHWISE, PRUNABLE, is_depthwise, is_prunable
 from pruninglib.passing import SIZED, acts_on_each_unit, pass_on
+from pruninglib.quiet import keras
 from pruninglib.reading import bias_values, depthwise_kernel, given, is_uneven, reads, weighs
 
 

@@ -3,8 +3,9 @@
 from collections import Counter
 from typing import NamedTuple
 
-import keras
 import numpy as np
+
+from pruninglib.quiet import keras
 
 
 class Call(NamedTuple):

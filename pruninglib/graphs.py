@@ -3,12 +3,11 @@
 import os
 from functools import partial
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from pruninglib.costs import file_bytes
 from pruninglib.executable import Executable, single_input
+from pruninglib.quiet import keras, tf
 from pruninglib.tiles import cores
 
 

@@ -1,11 +1,11 @@
 """What a trained network looks like before it is pruned."""
 
-import keras
 import numpy as np
 
 from pruninglib.criteria import unit_norm
 from pruninglib.kernels import kernel_values
 from pruninglib.prunable import logits_layers, prunable_layers
+from pruninglib.quiet import keras
 
 
 def dead_units(model, inputs):

@@ -2,8 +2,9 @@
 
 import math
 
-import keras
 import numpy as np
+
+from pruninglib.quiet import keras
 
 TRANSPOSED = tuple(getattr(keras.layers, f"Conv{n}DTranspose") for n in (1, 2, 3))
 DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)

@@ -2,13 +2,13 @@
 
 from itertools import pairwise
 
-import keras
 import numpy as np
 
 from pruninglib.activations import matrix
 from pruninglib.chain import dense_chain
-from pruninglib.hold import held_masks
+from pruninglib.held import held_masks
 from pruninglib.prunable import check_same_kernels
+from pruninglib.quiet import keras
 from pruninglib.rebuilding import fresh_copy
 
 

@@ -4,12 +4,11 @@ import hashlib
 import json
 import zlib
 
-import keras
 import numpy as np
-import tensorflow as tf
 from filelock import FileLock
 
-from pruninglib.paths import RUNS, written_whole
+from pruninglib.paths import BASELINES, written_whole
+from pruninglib.quiet import keras, tf
 from pruninglib.training import train
 
 
@@ -66,7 +65,7 @@ def baseline(
         "versions": [keras.__version__, tf.__version__],
     }
     key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
-    path = RUNS / "baselines" / f"{dataset.name}-{key}.keras"
+    path = BASELINES / f"{dataset.name}-{key}.keras"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         if not path.exists():

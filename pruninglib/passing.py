@@ -3,10 +3,10 @@
 Only Keras' own classes count: what a class derived from one does is not known.
 """
 
-import keras
 import numpy as np
 
 from pruninglib.channels import Channels
+from pruninglib.quiet import keras
 
 MIXING = ("softmax", "log_softmax", "sparsemax", "glu", "threshold")
 ELEMENTWISE = tuple(

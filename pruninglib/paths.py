@@ -11,6 +11,19 @@ PUBLISHED = DATA / "published"
 RESULTS = DATA / "results"
 FIGURES = ROOT / "figures"
 RUNS = Path(os.environ.get("PRUNINGLIB_RUNS") or ROOT / "runs")
+BASELINES = Path(os.environ.get("PRUNINGLIB_BASELINES") or RUNS / "baselines")
+
+
+def data_folders():
+    """Return the folders in which a dataset's file NAME.npz is looked for, in that order."""
+    own = os.environ.get("PRUNINGLIB_DATA")
+    return [Path(own), DATA] if own else [DATA]
+
+
+def data_files(name):
+    """Return {file name: bytes} of a dataset's file, empty if it has none in those folders."""
+    files = [folder / f"{name}.npz" for folder in data_folders()]
+    return next(({path.name: path.read_bytes()} for path in files if path.exists()), {})
 
 
 def of_the_machine(error):

@@ -1,12 +1,12 @@
 """Put masks on a model, hold them through training and saving, take them off again."""
 
-import keras
 import numpy as np
 
 from pruninglib.graph import leaves
-from pruninglib.hold import held_masks, masked_weights, put_mask, set_constraint
+from pruninglib.held import held_masks, masked_weights, put_mask, set_constraint
 from pruninglib.kernels import constrained, is_prunable, kernel_of
 from pruninglib.prunable import check_names, default_layers, prunable_layers
+from pruninglib.quiet import keras
 from pruninglib.rebuilding import fresh_copy
 from pruninglib.rewinding import whole
 from pruninglib.scores import check_masks

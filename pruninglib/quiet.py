@@ -59,3 +59,5 @@ with native_stderr_silenced():
     import tensorflow as tf
 
     tf.function(lambda: tf.constant(1.0) + 1.0, jit_compile=True)()
+
+import keras  # noqa: E402, F401  (for the other modules, which have both from here)

@@ -1,11 +1,11 @@
 """Learning rates for retraining a pruned network."""
 
-import keras
 import numpy as np
 
 from pruninglib.kernels import kernel_of
 from pruninglib.prunable import check_same_kernels, prunable_layers
 from pruninglib.pruning import measure_sparsity
+from pruninglib.quiet import keras
 from pruninglib.rewinding import EndOf
 
 

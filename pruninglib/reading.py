@@ -2,7 +2,6 @@
 
 import math
 
-import keras
 import numpy as np
 
 from pruninglib.kernels import (
@@ -13,6 +12,7 @@ from pruninglib.kernels import (
     number_of_units,
     units_last,
 )
+from pruninglib.quiet import keras
 
 READING = (keras.layers.Dense, *CONVOLUTIONS, *TRANSPOSED, *SEPARABLE)
 

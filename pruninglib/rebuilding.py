@@ -3,9 +3,8 @@
 import inspect
 import warnings
 
-import keras
-
 from pruninglib.graph import check_graph, check_model, graph_of, is_graph, leaves
+from pruninglib.quiet import keras
 
 
 def rebuild(model, change=None, input_shape=None):

@@ -1,12 +1,12 @@
 """Let pruned weights come back where they are needed, while a model trains."""
 
-import keras
 import numpy as np
 
-from pruninglib.hold import held_masks
+from pruninglib.held import held_masks
 from pruninglib.kernels import kernel_of
 from pruninglib.prunable import prunable_layers
 from pruninglib.pruning import zero_masked
+from pruninglib.quiet import keras
 from pruninglib.rebuilding import check_optimizer
 
 

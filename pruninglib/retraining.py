@@ -2,14 +2,14 @@
 
 from math import gcd
 
-import keras
 import numpy as np
 
 from pruninglib.distillation import taught
 from pruninglib.pruning import prune, set_masks
+from pruninglib.quiet import keras
 from pruninglib.rates import budget, rates
 from pruninglib.rewinding import EndOf
-from pruninglib.shrink import CannotShrink, shrink
+from pruninglib.shrinking import CannotShrink, shrink
 from pruninglib.training import compile_training, fit_batches, targets, to_tensor
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pruninglib.hold import held_masks
+from pruninglib.held import held_masks
 from pruninglib.kernels import kernel_of, number_of_units
 from pruninglib.masks import mask_levels
 from pruninglib.prunable import default_layers, prunable_layers

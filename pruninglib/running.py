@@ -1,9 +1,9 @@
 """Compute tensors inside a network from others, for many examples, in little memory."""
 
-import keras
 import numpy as np
 
 from pruninglib.graph import nodes_in_order
+from pruninglib.quiet import keras
 
 CHUNK = 2**22  # numbers in a chunk; much larger arrays cost more than they save: page faults
 

@@ -3,14 +3,13 @@
 Each function returns {layer name: scores}, which `make_masks` takes in place of a criterion.
 """
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from pruninglib.activations import layer_rows
 from pruninglib.chain import dense_chain
 from pruninglib.kernels import axes_within_units, kernel_of
 from pruninglib.prunable import prunable_layers
+from pruninglib.quiet import keras, tf
 from pruninglib.selection import forward_selection
 from pruninglib.training import targets
 

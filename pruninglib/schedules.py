@@ -1,14 +1,14 @@
 """Prune little by little while a model trains."""
 
-import keras
 import numpy as np
 
 from pruninglib.criteria import check_sparsity
-from pruninglib.hold import held_masks, masked_weights, put_mask
+from pruninglib.held import held_masks, masked_weights, put_mask
 from pruninglib.kernels import axes_within_units, constrained, kernel_of
 from pruninglib.masks import mask_levels
 from pruninglib.prunable import prunable_layers
 from pruninglib.pruning import measure_sparsity, zero_masked
+from pruninglib.quiet import keras
 from pruninglib.rebuilding import check_optimizer
 from pruninglib.scores import layer_scores
 

@@ -3,13 +3,13 @@
 Weight sharing of Deep Compression (Han et al. 2016): a codebook for each layer, by k-means.
 """
 
-import keras
 import numpy as np
 from sklearn.cluster import KMeans
 
 from pruninglib.encoding import CODES
 from pruninglib.kernels import kernel_of
 from pruninglib.prunable import matching, prunable_layers
+from pruninglib.quiet import keras
 from pruninglib.rebuilding import fresh_copy
 
 TINY = np.finfo(np.float32).tiny

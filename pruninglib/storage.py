@@ -12,12 +12,12 @@ import json
 import zipfile
 import zlib
 
-import keras
 import numpy as np
 
 from pruninglib.encoding import decode, encode
 from pruninglib.graph import check_model, is_graph
 from pruninglib.paths import of_the_machine
+from pruninglib.quiet import keras
 from pruninglib.rebuilding import finish
 
 STREAMS = ("codes", "codebooks", "floats", "others")

@@ -9,6 +9,7 @@ carries the caller's `labels`, such as seed=0.
 import contextlib
 
 from pruninglib.costs import count_parameters
+from pruninglib.csr import count_compact, numpy_dense, sparse
 from pruninglib.evaluation import evaluate
 from pruninglib.graphs import compiled, eager
 from pruninglib.products import sparse_library
@@ -16,7 +17,6 @@ from pruninglib.prunable import default_layers
 from pruninglib.pruning import measure_sparsity, prune, set_masks
 from pruninglib.retraining import without_removed_units
 from pruninglib.rows import asked, levels
-from pruninglib.sparse import count_compact, numpy_dense, sparse
 
 FEW = 0.25  # share of the weights below which multiplying them alone is faster in large batches
 

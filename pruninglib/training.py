@@ -4,13 +4,11 @@ import gc
 from math import gcd
 from types import FunctionType
 
-import keras
 import numpy as np
-import tensorflow as tf
-from keras.optimizers.schedules import LearningRateSchedule
 
-from pruninglib.quiet import native_stderr_silenced, tensorflow_log_silenced
+from pruninglib.quiet import keras, native_stderr_silenced, tensorflow_log_silenced, tf
 
+Schedule = keras.optimizers.schedules.LearningRateSchedule
 LONG = 2e9  # weights times iterations from which XLA earns back the second it takes to compile
 ON_LOGITS = {
     "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
@@ -61,7 +59,9 @@ def compile_training(
             f"steps_per_execution must divide the {iterations} iterations, got "
             f"{steps_per_execution}. Pass steps_per_execution={gcd(iterations, 50)}."
         )
-    if decay == "constant" or isinstance(learning_rate, LearningRateSchedule):
+    if decay == "constant" or isinstance(
+        learning_rate, keras.optimizers.schedules.LearningRateSchedule
+    ):
         rate = learning_rate
     elif decay == "linear":
         rate = keras.optimizers.schedules.PolynomialDecay(learning_rate, max(1, iterations), 0.0)

@@ -11,7 +11,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from sklearn.datasets import load_digits
 
-from pruninglib import data, load_dataset
+from pruninglib import data, load_dataset, paths
 from pruninglib.data import idx_md5
 from pruninglib.paths import ROOT
 
@@ -36,7 +36,7 @@ def folders(tmp_path, monkeypatch):
     Folders.variable.mkdir()
     Folders.project.mkdir()
     monkeypatch.setenv("PRUNINGLIB_DATA", str(Folders.variable))
-    monkeypatch.setattr(data, "DATA", Folders.project)
+    monkeypatch.setattr(paths, "DATA", Folders.project)
     monkeypatch.setattr(keras.datasets.mnist, "load_data", load_data)
     monkeypatch.setattr(keras.datasets.fashion_mnist, "load_data", load_data)
     return Folders

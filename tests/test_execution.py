@@ -33,7 +33,7 @@ from pruninglib import (
     tiles,
     unit_norm,
 )
-from pruninglib.sparse import count_compact
+from pruninglib.csr import count_compact
 
 WAYS = {
     "eager": eager,
@@ -188,7 +188,7 @@ def test_onnx_runtime_shares_the_work_itself(networks, monkeypatch):
 @pytest.mark.parametrize(("large", "expected"), [(0, [1, 1, 1, 3]), (1e9, [1, 1, 1])])
 def test_litert_shares_an_example_if_it_is_large(large, expected, networks, monkeypatch):
     """The interpreter with threads of its own runs batches of fewer examples than threads."""
-    made, used, module = [], [], sys.modules["pruninglib.litert"]
+    made, used, module = [], [], sys.modules["pruninglib.lite"]
     make = module._function
 
     class Interpreter(interpreter.Interpreter):

@@ -165,13 +165,13 @@ class Store:
 @pytest.fixture
 def store(tmp_path, monkeypatch, tiny):
     store = Store(tmp_path, tiny)
-    monkeypatch.setattr(models, "RUNS", tmp_path)
+    monkeypatch.setattr(models, "BASELINES", tmp_path / "baselines")
     monkeypatch.setattr(models, "train", store.train)
     return store
 
 
 def test_baseline_is_trained_as_asked_and_loaded_compiled(tmp_path, monkeypatch, tiny):
-    monkeypatch.setattr(models, "RUNS", tmp_path)
+    monkeypatch.setattr(models, "BASELINES", tmp_path / "baselines")
     arguments = {"hidden_units": (5,), "epochs": 3, "batch_size": 50, "decay": "linear"}
     first = baseline(tiny, **arguments)
     assert int(first.optimizer.iterations) == 3 * (120 // 50)

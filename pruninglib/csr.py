@@ -2,7 +2,6 @@
 
 from functools import partial
 
-import keras
 import numpy as np
 from threadpoolctl import threadpool_info
 
@@ -14,6 +13,7 @@ from pruninglib.graph import nodes
 from pruninglib.graphs import compiled
 from pruninglib.passing import kinds
 from pruninglib.products import sparse_library
+from pruninglib.quiet import keras
 from pruninglib.storage import packed_bytes
 from pruninglib.tiles import in_tiles, thread_count
 

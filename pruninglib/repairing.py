@@ -7,7 +7,6 @@ computes there, from the inputs that the layer gets in the network repaired so f
 
 import warnings
 
-import keras
 import numpy as np
 
 from pruninglib.activations import (
@@ -17,10 +16,11 @@ from pruninglib.activations import (
     layer_rows,
     matrix,
 )
-from pruninglib.hold import HoldMask, held_masks
+from pruninglib.held import HoldMask, held_masks
 from pruninglib.kernels import constrained
 from pruninglib.least_squares import fit
 from pruninglib.prunable import check_same_kernels, prunable_layers
+from pruninglib.quiet import keras
 from pruninglib.rebuilding import fresh_copy
 from pruninglib.running import distances
 

@@ -5,11 +5,10 @@ from importlib import import_module
 from threading import Lock
 
 import numpy as np
-import tensorflow as tf
 
 from pruninglib.executable import Executable, single_input
 from pruninglib.exported import RATE, TILE, file_content, seconds_each
-from pruninglib.quiet import native_stderr_silenced
+from pruninglib.quiet import native_stderr_silenced, tf
 from pruninglib.tiles import in_tiles, thread_count
 
 LARGE = 1e-5  # seconds of one example; for less, sharing one costs more than it saves

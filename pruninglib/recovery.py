@@ -10,7 +10,7 @@ from pruninglib.graphs import eager
 from pruninglib.merging import merge_units
 from pruninglib.pruning import prune
 from pruninglib.rates import check_total
-from pruninglib.repair import repair
+from pruninglib.repairing import repair
 from pruninglib.retraining import retrainer, without_removed_units
 from pruninglib.rows import asked, levels, sparsity_within
 from pruninglib.sweeps import prune_sweep

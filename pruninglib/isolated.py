@@ -1,0 +1,139 @@
+"""Run one notebook in a process and a folder of its own."""
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import yaml
+
+from pruninglib.paths import BASELINES
+
+# the kernel is papermill's child and ends with it, as papermill ends with this process
+STARTUP = """import os
+from pruninglib.lifeline import end_with
+end_with(int(os.environ["JPY_PARENT_PID"]))
+"""
+
+
+class Outcome(NamedTuple):
+    """What a run left."""
+
+    files: dict  # {name: bytes}: result.json, notebook.ipynb, tables and figures
+    error: str  # why it failed; empty if it did not
+    seconds: float
+
+
+def run_notebook(
+    notebook, changed, data=(), scratch=None, threads=None, minutes=None, stopped=lambda: False
+):
+    """Run a notebook by papermill, judge it by its exit code and its result, return an `Outcome`.
+
+    Args:
+        notebook: its content, bytes.
+        changed: {parameter: value} to inject.
+        data: {file name: bytes} of data that its `load_dataset` finds; what is there, if empty.
+        scratch: folder to work in, which another process need not see; the system's, if None.
+        threads: threads of TensorFlow and NumPy; theirs, if None.
+        minutes: time limit; None for none.
+        stopped: called now and then; the run is killed once it is true.
+
+    On Linux nothing of it outlives this process. Everything comes and goes as bytes, so that it
+    may run on another machine that has pruninglib installed.
+    """
+    start = time.monotonic()
+    with TemporaryDirectory(prefix="run-", dir=scratch, ignore_cleanup_errors=True) as folder:
+        folder = Path(folder).resolve()
+        startup = folder / "ipython" / "profile_default" / "startup"
+        for path in (startup, folder / "data", folder / "runs"):
+            path.mkdir(parents=True)
+        (startup / "lifeline.py").write_text(STARTUP)
+        (folder / "in.ipynb").write_bytes(notebook)
+        for name, content in dict(data).items():
+            (folder / "data" / name).write_bytes(content)
+        error = _papermill(folder, changed, _environment(folder, data, threads), minutes, stopped)
+        files, missing = _outputs(folder)
+        error = error or missing
+        files["notebook.ipynb"] = _executed(folder, notebook, error)
+    return Outcome(files, error, time.monotonic() - start)
+
+
+def _environment(folder, data, threads):
+    found = dict(os.environ, IPYTHONDIR=str(folder / "ipython"))
+    found |= {"PRUNINGLIB_RUNS": str(folder / "runs"), "PRUNINGLIB_BASELINES": str(BASELINES)}
+    if data:
+        found["PRUNINGLIB_DATA"] = str(folder / "data")
+    if threads:
+        names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+        found |= dict.fromkeys((*names, "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), str(threads))
+    return found
+
+
+def _papermill(folder, changed, environment, minutes, stopped):
+    """Run papermill and return why it failed, or nothing."""
+    # as YAML, for papermill reads JSON's 1e-05 as text
+    changed = base64.b64encode(yaml.safe_dump(changed).encode()).decode()
+    command = [sys.executable, "-m", "pruninglib.lifeline", str(os.getpid()), "papermill"]
+    command += ["in.ipynb", "notebook.ipynb", "-b", changed, "--no-progress-bar"]
+    deadline = time.monotonic() + 60 * minutes if minutes else float("inf")
+    with (folder / "log").open("w+") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+        )
+        ended = None
+        while ended is None:
+            try:
+                process.wait(0.5)
+            except subprocess.TimeoutExpired:
+                if stopped() or time.monotonic() > deadline:
+                    ended = (
+                        "stopped" if stopped() else f"over its time limit of {minutes:g} minutes"
+                    )
+                    process.kill()
+                    process.wait()
+            else:
+                ended = _ending(process.returncode, log)
+    return ended
+
+
+def _ending(code, log):
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    log.seek(0)
+    last = [line for line in log.read().splitlines() if line.strip()][-1:]
+    return f"exit code {code}: {''.join(last)}" if code else ""
+
+
+def _outputs(folder):
+    """Return {name: bytes} of what a notebook wrote, and what is wrong with it, if anything."""
+    written = [path for path in sorted((folder / "runs").rglob("[!.]*")) if path.is_file()]
+    files = {path.name: path.read_bytes() for path in written}
+    results = [name for name in files if name.endswith("result.json")]
+    if len(results) != 1:
+        return files, f"wrote {len(results)} results; its last cell must call pl.write_result once"
+    files["result.json"] = files.pop(results[0])
+    return files, ""
+
+
+def _executed(folder, notebook, error):
+    """Return the executed notebook; as it was, if it was killed before it was written."""
+    try:
+        content = (folder / "notebook.ipynb").read_bytes()
+        json.loads(content)
+    except (OSError, ValueError):
+        content = notebook
+    return with_error(content, error) if error else content
+
+
+def with_error(notebook, error):
+    """Return a notebook, bytes, with an error on top."""
+    content = json.loads(notebook)
+    note = {"id": "why-it-failed", "cell_type": "markdown", "metadata": {}}
+    content["cells"].insert(0, note | {"source": f"**This run failed: {error}**"})
+    return json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n"

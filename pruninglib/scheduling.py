@@ -1,0 +1,105 @@
+"""Run many notebooks at a time, on this machine or on a Dask cluster."""
+
+import os
+import threading
+import uuid
+from concurrent.futures import FIRST_COMPLETED, CancelledError, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from functools import partial
+
+from pruninglib.isolated import Outcome, run_notebook, with_error
+from pruninglib.paths import data_files
+
+
+def outcomes(runs, scratch, jobs=1, scheduler=None, minutes=None, tick=lambda running: None):
+    """Run notebooks, those that want to be alone last and one by one; yield (run, `Outcome`).
+
+    Args:
+        runs: as from `read_grid`.
+        scratch: folder for unfinished work on this machine.
+        jobs: notebooks at a time on this machine, which divide its cores.
+        scheduler: address of a Dask scheduler, whose workers run them instead. They need
+            pruninglib, but see no disk of this machine: everything travels as bytes. Those that
+            want to be alone are, if each machine has one worker with one thread.
+        minutes: time limit of each.
+        tick: called about once a second with the number of notebooks that run or wait to.
+
+    However this generator ends, what still runs is killed (on the cluster, within seconds).
+    """
+    for alone in (False, True):
+        part = [run for run in runs if run.alone == alone]
+        if part and scheduler:
+            yield from _outcomes(part, _cluster(scheduler, part), minutes, tick)
+        elif part:
+            yield from _outcomes(part, _machine(scratch, 1 if alone else jobs), minutes, tick)
+
+
+def _outcomes(runs, pool, minutes, tick):
+    with pool as submit:
+        waiting = {}
+        for run in runs:
+            content = run.notebook.read_bytes()
+            waiting[submit(run, content, run.changed, minutes=minutes)] = run
+        while waiting:
+            ended, _ = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
+            tick(len(waiting) - len(ended))
+            for future in ended:
+                run = waiting.pop(future)
+                yield run, _outcome(run, future)
+
+
+def _outcome(run, future):
+    try:
+        return future.result()
+    except (Exception, CancelledError) as error:  # whatever the machine, or the cluster, says
+        said = f"{type(error).__name__}: {error}"
+        return Outcome({"notebook.ipynb": with_error(run.notebook.read_bytes(), said)}, said, 0.0)
+
+
+@contextmanager
+def _machine(scratch, jobs):
+    stop = threading.Event()
+    threads = max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 else None
+    pool = ThreadPoolExecutor(jobs)
+    how = {"scratch": scratch, "threads": threads, "stopped": stop.is_set}
+    try:
+        yield lambda run, *arguments, **more: pool.submit(run_notebook, *arguments, **how, **more)
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _cluster(address, runs):
+    try:
+        from distributed import Client, Event
+    except ImportError as error:
+        raise ValueError("A scheduler needs Dask: pip install distributed") from error
+    try:
+        client = Client(address, timeout=10)
+    except OSError as error:
+        raise ValueError(f"No Dask scheduler answers at {address}: {error}") from error
+    name = f"stop-{uuid.uuid4()}"
+    stop = Event(name, client=client)
+    names = {run.parameters.get("dataset") for run in runs}
+    # as results of tasks, which Dask makes again when the worker that held them is gone
+    data = {dataset: client.submit(dict, data_files(dataset), pure=False) for dataset in names}
+    pool = client.get_executor(pure=False)
+
+    def submit(run, *arguments, **more):
+        files = data[run.parameters.get("dataset")]
+        how = {"data": files, "stopped": partial(is_set, name)}
+        return pool.submit(run_notebook, *arguments, **how, **more)
+
+    try:
+        yield submit
+    finally:
+        stop.set()
+        client.close()
+
+
+def is_set(name):
+    """Say whether an event of the cluster is set; for workers."""
+    from distributed import Event
+
+    return Event(name).is_set()
