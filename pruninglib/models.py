@@ -47,9 +47,9 @@ def baseline(
         epochs: passes over the training set, of full batches.
         learning_rate, decay, optimizer, loss: as in `compile_training`.
 
-    Networks are stored in runs/baselines (or $PRUNINGLIB_RUNS/baselines) under a key made of
-    all the arguments, the data and the versions of Keras and TensorFlow. Of two processes that
-    want the same network, one trains and the other waits.
+    Networks are stored in runs/baselines, $PRUNINGLIB_RUNS/baselines or $PRUNINGLIB_BASELINES,
+    the last that is set, under a key made of all the arguments, the data and the versions of Keras
+    and TensorFlow. Of two processes that want the same network, one trains and the other waits.
     """
     training = {
         "learning_rate": learning_rate,

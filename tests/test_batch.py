@@ -22,8 +22,8 @@ seconds: float = 0.0  # to sleep
 fault: str = ""  # what goes wrong, the first time
 folder: str = ""  # where the notebook says that it runs, or ran
 """
-CODE = """import os
-import time
+CODE = """import ctypes
+import os
 from pathlib import Path
 
 from pruninglib.paths import RUNS
@@ -33,7 +33,8 @@ parameters = parameters_in(globals())
 began = Path(folder) / f"{seed}.began"
 first = not began.exists()
 began.write_text(str(os.getpid()))
-time.sleep(seconds if first else 0)
+# holds the interpreter, as native code may: ipykernel's own watch over its parent cannot run
+ctypes.PyDLL(None).usleep(int(1e6 * seconds) if first else 0)
 if first and fault == "error":
     1 / 0
 if first and fault == "killed":
