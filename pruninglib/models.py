@@ -9,7 +9,7 @@ from filelock import FileLock
 
 from pruninglib.paths import BASELINES, written_whole
 from pruninglib.quiet import keras, tf
-from pruninglib.training import train
+from pruninglib.training import fit_iterations, train
 
 
 def make_mlp(inputs, hidden_units, classes, activation="relu", seed=0):
@@ -50,6 +50,7 @@ def baseline(
     Networks are stored in runs/baselines, $PRUNINGLIB_RUNS/baselines or $PRUNINGLIB_BASELINES,
     the last that is set, under a key made of all the arguments, the data and the versions of Keras
     and TensorFlow. Of two processes that want the same network, one trains and the other waits.
+    At a constant rate, training goes on from a shorter one in the store, where there is one.
     """
     training = {
         "learning_rate": learning_rate,
@@ -61,19 +62,30 @@ def baseline(
     settings = {
         "dataset": [dataset.name, zlib.crc32(x), zlib.crc32(y)],
         "network": [[int(units) for units in hidden_units], activation],
-        "training": [epochs, batch_size, seed, sorted(training.items())],
+        "training": [batch_size, seed, sorted(training.items())],
         "versions": [keras.__version__, tf.__version__],
     }
     key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
-    path = BASELINES / f"{dataset.name}-{key}.keras"
+    paths = {n: BASELINES / f"{dataset.name}-{key}-{n}.keras" for n in range(epochs + 1)}
+    path, in_epoch = paths[epochs], max(1, len(x) // batch_size)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
-        if not path.exists():
+    with FileLock(BASELINES / f"{dataset.name}-{key}.lock"):
+        shorter = [n for n in paths if decay == "constant" and paths[n].exists()]
+        if path.exists():
+            model = None
+        elif shorter:
+            model, done = _load(paths[shorter[-1]]), shorter[-1] * in_epoch
+            fit_iterations(model, x, y, epochs * in_epoch - done, batch_size, seed, done)
+        else:
             model = make_mlp(x.shape[1], hidden_units, int(y.max()) + 1, activation, seed)
-            iterations = epochs * max(1, len(x) // batch_size)
-            train(model, x, y, iterations, batch_size, seed, **training)
+            train(model, x, y, epochs * in_epoch, batch_size, seed, **training)
+        if model:
             with written_whole(path) as temporary:
                 model.save(temporary)
+    return _load(path)
+
+
+def _load(path):
     try:
         return keras.models.load_model(path)
     except Exception as error:

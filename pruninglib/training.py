@@ -83,13 +83,16 @@ def compile_training(
     return model
 
 
-def fit_iterations(model, x, y, iterations, batch_size=128, seed=0):
-    """Train a compiled model in place for a number of full batches, shuffled by `seed`."""
+def fit_iterations(model, x, y, iterations, batch_size=128, seed=0, done=0):
+    """Train a compiled model in place for a number of full batches, shuffled by `seed`.
+
+    With `done`, it goes on after as many batches of the same seed, as if it had never stopped.
+    """
     labels = targets(y, model.loss, model.output_shape[-1])
-    return fit_batches(model, x, labels, iterations, batch_size, seed)
+    return fit_batches(model, x, labels, iterations, batch_size, seed, done=done)
 
 
-def fit_batches(model, x, labels, iterations, batch_size, seed, callbacks=()):
+def fit_batches(model, x, labels, iterations, batch_size, seed, callbacks=(), done=0):
     """Train as `fit_iterations`, on labels that are in the form that the loss wants.
 
     Args:
@@ -100,7 +103,7 @@ def fit_batches(model, x, labels, iterations, batch_size, seed, callbacks=()):
     if iterations:
         inputs, labels = tf.convert_to_tensor(x), tf.convert_to_tensor(labels)
         with native_stderr_silenced(), tensorflow_log_silenced():
-            batches = training_batches(inputs, labels, min(batch_size, len(x)), seed)
+            batches = training_batches(inputs, labels, min(batch_size, len(x)), seed, done)
             how = {"steps_per_epoch": iterations, "verbose": 0, "shuffle": False}
             model.fit(batches, callbacks=list(callbacks), **how)
         if inputs is not x:
@@ -114,10 +117,13 @@ def to_tensor(x):
     return tf.convert_to_tensor(x)
 
 
-def training_batches(inputs, labels, batch_size, seed):
-    """Return an endless tf.data.Dataset of full batches, shuffled anew in each epoch."""
+def training_batches(inputs, labels, batch_size, seed, done=0):
+    """Return an endless tf.data.Dataset of full batches after the first `done`.
+
+    They are shuffled anew in each epoch.
+    """
     order = tf.data.Dataset.range(len(inputs)).shuffle(len(inputs), seed=seed)
-    order = order.batch(batch_size, drop_remainder=True).repeat()
+    order = order.batch(batch_size, drop_remainder=True).repeat().skip(done)
     # gathered by index, which costs less than shuffling the rows
     batches = order.map(lambda i: (tf.gather(inputs, i), tf.gather(labels, i))).prefetch(2)
     options = tf.data.Options()
