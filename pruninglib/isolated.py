@@ -27,13 +27,14 @@ class Outcome(NamedTuple):
 
     files: dict  # {name: bytes}: result.json, notebook.ipynb, tables and figures
     error: str  # why it failed; empty if it did not
-    seconds: float
 
 
 def run_notebook(
     notebook, changed, data=(), scratch=None, threads=None, minutes=None, stopped=lambda: False
 ):
     """Run a notebook by papermill, judge it by its exit code and its result, return an `Outcome`.
+
+    The result is that of `write_result`, with the seconds that the run took and its threads.
 
     Args:
         notebook: its content, bytes.
@@ -61,7 +62,11 @@ def run_notebook(
         files, missing = _outputs(folder)
         error = error or missing
         files["notebook.ipynb"] = _executed(folder, notebook, error)
-    return Outcome(files, error, time.monotonic() - start)
+    if not error:
+        seconds = {"seconds": round(time.monotonic() - start, 1), "threads": threads}
+        result = json.loads(files["result.json"]) | seconds
+        files["result.json"] = json.dumps(result, indent=1).encode() + b"\n"
+    return Outcome(files, error)
 
 
 def _environment(folder, data, threads):

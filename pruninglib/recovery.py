@@ -40,7 +40,8 @@ def recovery_sweep(
     """Yield the rows of `prune_sweep`, then those after repair and after retraining.
 
     Args:
-        iterations: batches to retrain for; each number is a training of its own.
+        iterations: batches to retrain for; each number is a training of its own, but at a constant
+            rate, where one training passes through all of them.
         hold_masks: True holds the mask while retraining, False lets the weights grow back.
         starts: the networks to measure and to retrain: "pruned"; "merged" by `merge_units`;
             "repaired" on the first `examples` training images. The last two always hold the mask.
@@ -64,10 +65,10 @@ def recovery_sweep(
         )
     sparsities = list(sparsities)
     settings = (batch_size, seed, learning_rate, schedule, total, distillation, training or {})
+    numbers = sorted(set(iterations))
+    in_one = [numbers] if schedule == "constant" and numbers else [[n] for n in numbers]
     trainings = [
-        (start, held, count)
-        for start, held, count in product(starts, hold_masks, iterations)
-        if held or start == "pruned"
+        (start, held) for start, held in product(starts, hold_masks) if held or start == "pruned"
     ]
     ways = {
         "merged": merge_units,
@@ -76,12 +77,12 @@ def recovery_sweep(
     ways = {stage: ways[stage] for stage in starts if stage in ways}
     yield from prune_sweep(model, dataset, criteria, sparsities, scope, seed=seed, **labels)
     for method, criterion in criteria.items():
-        retrainers = {}
+        retrainers = []
         for sparsity, masks in levels(model, criterion, sparsities, scope):
             pruned = prune(model, masks)
             if not retrainers:
-                retrainers = {n: retrainer(model, masks, dataset, n, *settings) for n in iterations}
-            recovered = _recover(model, pruned, masks, ways, trainings, retrainers)
+                retrainers = [retrainer(model, masks, dataset, each, *settings) for each in in_one]
+            recovered = _recover(model, pruned, masks, ways, product(trainings, retrainers))
             for stage, network, columns in recovered:
                 if stage == "retrained":
                     columns["distillation"] = distillation
@@ -99,19 +100,24 @@ def recovery_sweep(
                 yield row
 
 
-def _recover(model, pruned, masks, ways, trainings, retrainers):
+def _recover(model, pruned, masks, ways, trainings):
     """Yield (stage, network, columns of its row) of one pruned network."""
     networks = {"pruned": pruned}
     for stage, way in ways.items():
-        networks[stage], seconds = _timed(partial(way, pruned, model))
+        began = perf_counter()
+        networks[stage] = way(pruned, model)
+        seconds = perf_counter() - began
         yield stage, without_removed_units(networks[stage], masks), {"seconds": seconds}
-    for start, held, count in trainings:
-        network, seconds = _timed(partial(retrainers[count], networks[start], masks, held))
-        columns = {"start": start, "mask": "held" if held else "free", "iterations": count}
-        yield "retrained", network, {**columns, "seconds": seconds}
+    for (start, held), retrain in trainings:
+        about = {"start": start, "mask": "held" if held else "free"}
+        for (number, network), seconds in _timed(retrain(networks[start], masks, held)):
+            yield "retrained", network, {**about, "iterations": number, "seconds": seconds}
 
 
-def _timed(function):
-    began = perf_counter()
-    result = function()
-    return result, perf_counter() - began
+def _timed(steps):
+    """Yield what an iterator does, and the seconds that it has spent on it so far."""
+    seconds, began = 0.0, perf_counter()
+    for found in steps:
+        seconds += perf_counter() - began
+        yield found, seconds
+        began = perf_counter()

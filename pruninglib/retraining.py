@@ -1,5 +1,6 @@
 """Retrain pruned networks, at many sparsities, without compiling or computing in vain."""
 
+from itertools import pairwise
 from math import gcd
 
 import numpy as np
@@ -73,7 +74,10 @@ def retrainer(
     distillation,
     training,
 ):
-    """Return a function (pruned, held) -> network retrained from a pruned model's weights.
+    """Return a function (pruned, masks, held) that retrains from a pruned model's weights.
+
+    It yields (number, network) after each of the numbers of iterations, all of one training, so
+    that the network is to be used before the next is asked for.
 
     One compiled network serves all masks, for compiling takes seconds. But where units are
     removed, their mask is held and nothing has a bias, the smaller network is trained instead:
@@ -81,12 +85,14 @@ def retrainer(
 
     Args:
         model: the dense model.
+        iterations: numbers in ascending order; the schedule is that of the last.
         masks: masks for the same layers, and of the same kind, as those of the models to come.
         learning_rate, schedule, total, distillation, training: as in `retrain`.
     """
-    rate = EndOf(rates(schedule, learning_rate, iterations, total))
-    training = {"steps_per_execution": gcd(iterations, 50)} | own_loss(model) | training
-    twin = compile_training(prune(model, masks), iterations, rate, **training)
+    last = iterations[-1]
+    rate = EndOf(rates(schedule, learning_rate, last, total))
+    training = {"steps_per_execution": gcd(*iterations, 50)} | own_loss(model) | training
+    twin = compile_training(prune(model, masks), last, rate, **training)
     taught_twin = taught(twin, model, distillation)
     x = to_tensor(dataset.x_train)
     labels = targets(dataset.y_train, twin.loss, twin.output_shape[-1])
@@ -96,7 +102,7 @@ def retrainer(
         network = without_removed_units(pruned, masks) if held else pruned
         kernels_only = all(weight.name == "kernel" for weight in network.weights)
         if network is not pruned and kernels_only:
-            compile_training(network, iterations, rate, **training)
+            compile_training(network, last, rate, **training)
             learner = taught(network, model, distillation)
         else:
             network, learner = twin, taught_twin
@@ -105,9 +111,10 @@ def retrainer(
             set_masks(network, masks if held else free)
             for variable, value in zip(network.optimizer.variables, fresh, strict=True):
                 variable.assign(value)
-        rate.scale.assign(budget(model, pruned, iterations, total) if schedule == "budget" else 1)
-        fit_batches(learner, x, labels, iterations, batch_size, seed)
-        return network
+        rate.scale.assign(budget(model, pruned, last, total) if schedule == "budget" else 1)
+        for done, number in pairwise([0, *iterations]):
+            fit_batches(learner, x, labels, number - done, batch_size, seed, done=done)
+            yield number, network
 
     return run
 

@@ -53,7 +53,7 @@ def _outcome(run, future):
         return future.result()
     except (Exception, CancelledError) as error:  # whatever the machine, or the cluster, says
         said = f"{type(error).__name__}: {error}"
-        return Outcome({"notebook.ipynb": with_error(run.notebook.read_bytes(), said)}, said, 0.0)
+        return Outcome({"notebook.ipynb": with_error(run.notebook.read_bytes(), said)}, said)
 
 
 @contextmanager

@@ -217,6 +217,33 @@ def test_each_argument_has_a_network_of_its_own(store, change):
     assert store.trainings == 2
 
 
+def test_at_a_constant_rate_training_goes_on_from_the_longest_shorter_one(
+    tmp_path, monkeypatch, tiny
+):
+    how = {"hidden_units": (5,), "batch_size": 32, "seed": 1, "decay": "constant"}
+    monkeypatch.setattr(models, "BASELINES", tmp_path / "alone")
+    alone = baseline(tiny, epochs=4, **how)
+    monkeypatch.setattr(models, "BASELINES", tmp_path / "on")
+    for epochs in (1, 3):
+        baseline(tiny, epochs=epochs, **how)
+    done = []
+
+    def fit(model, x, y, iterations, batch_size, seed, before):
+        done.append((iterations, before))
+        return fit_iterations(model, x, y, iterations, batch_size, seed, before)
+
+    monkeypatch.setattr(models, "fit_iterations", fit)
+    assert_same_weights(baseline(tiny, epochs=4, **how), alone)
+    assert done == [(3, 9)]  # 120 images: 3 full batches in an epoch
+    assert int(alone.optimizer.iterations) == 12
+
+
+def test_a_decaying_rate_is_no_part_of_a_longer_training(store):
+    for epochs in (1, 2):
+        store.baseline(epochs=epochs, decay="cosine")
+    assert store.trainings == 2
+
+
 def test_other_data_of_the_same_name_has_a_network_of_its_own(store, tiny):
     store.baseline()
     store.baseline(tiny._replace(x_train=tiny.x_train + 1))

@@ -149,6 +149,21 @@ def test_distilled_rows_measure_what_retrain_makes_with_distillation(trained, ti
     assert row["loss"] == pytest.approx(measured(network, tiny)["loss"], rel=1e-3)
 
 
+def test_at_a_constant_rate_one_training_yields_all_numbers_of_iterations(trained, tiny):
+    how = {"schedule": "constant", "learning_rate": 0.02, "batch_size": 40}
+    both, alone = (
+        pd.DataFrame(recovery_sweep(trained, tiny, CRITERIA, [0, 0.75], numbers, **how))
+        for numbers in ((20, 5), (20,))
+    )
+    both, alone = (rows[rows["stage"] == "retrained"] for rows in (both, alone))
+    assert both["iterations"].tolist() == [5, 20] * 4
+    columns = [*ASKED, "iterations", "accuracy", "parameters", "measured_sparsity"]
+    found = both[both["iterations"] == 20].reset_index()[columns]
+    pd.testing.assert_frame_equal(found, alone.reset_index()[columns])
+    seconds = both["seconds"].to_numpy().reshape(4, 2)
+    assert (seconds[:, 0] < seconds[:, 1]).all()
+
+
 def test_a_total_that_is_missing_is_told_before_the_work(trained, tiny):
     with pytest.raises(ValueError, match=r"total must be .* got None"):
         next(recovery_sweep(trained, tiny, CRITERIA, [0.75], schedule="rewound"))

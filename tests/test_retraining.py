@@ -20,10 +20,11 @@ from pruninglib import (
     prune_gradually,
     repair,
     retrain,
+    retraining,
     train,
     unit_norm,
 )
-from pruninglib.retraining import retrainer, without_removed_units
+from pruninglib.retraining import without_removed_units
 
 ITERATIONS, BATCH, SEED, RATE, TOTAL = 15, 40, 3, 0.01, 200
 SETTINGS = (ITERATIONS, BATCH, SEED, RATE, "budget", TOTAL, 0.0)
@@ -247,6 +248,17 @@ def test_keras_without_distillation_is_named_and_what_to_do(trained, tiny, monke
 # ---- retrainer
 
 
+def retrainer(model, masks, dataset, iterations, *settings):
+    """The library's, for one number of iterations: a function that returns the network."""
+    run = retraining.retrainer(model, masks, dataset, [iterations], *settings)
+
+    def retrain(*arguments):
+        ((_, network),) = run(*arguments)
+        return network
+
+    return retrain
+
+
 @pytest.fixture(scope="module")
 def weights_retrainer(trained, tiny):
     return retrainer(trained, make_masks(trained, magnitude, 0.5), tiny, *SETTINGS, {})
@@ -302,6 +314,19 @@ def test_held_masks_hold_and_free_ones_let_weights_grow_back(weights_retrainer, 
     assert_array_equal(np.asarray(held.get_layer("hidden_1").kernel) != 0, masks["hidden_1"])
     assert measure_sparsity(weights_retrainer(pruned, masks, False)) < 0.4
     assert measure_sparsity(weights_retrainer(pruned, masks, True)) == 0.5
+
+
+@pytest.mark.parametrize("criterion", [magnitude, unit_norm])
+def test_one_training_passes_through_several_numbers_of_iterations(criterion, trained, tiny):
+    masks = make_masks(trained, criterion, 0.5)
+    settings = (BATCH, SEED, 0.01, "constant", None, 0.0, {"optimizer": "adam"})
+    run = retraining.retrainer(trained, masks, tiny, [4, 10, 15], *settings)
+    found = {n: eager(net)(tiny.x_test) for n, net in run(prune(trained, masks), masks, True)}
+    for number, outputs in found.items():
+        alone = retrainer(trained, masks, tiny, number, *settings)
+        expected = eager(alone(prune(trained, masks), masks, True))(tiny.x_test)
+        assert_allclose(outputs, expected, rtol=1e-4, atol=1e-5)
+    assert np.abs(found[4] - found[15]).max() > 0.01
 
 
 def test_neither_the_dense_nor_the_pruned_model_is_changed(trained, weights_retrainer):

@@ -11,8 +11,8 @@ X = np.arange(20, dtype=np.float32)[:, None]
 Y = np.arange(20)
 
 
-def taken(seed, count):
-    batches = training_batches(tf.constant(X), tf.constant(Y), 6, seed).take(count)
+def taken(seed, count, done=0):
+    batches = training_batches(tf.constant(X), tf.constant(Y), 6, seed, done).take(count)
     return [(x.numpy().ravel(), y.numpy()) for x, y in batches]
 
 
@@ -30,6 +30,22 @@ def test_the_seed_decides_the_order():
     (first, _), (again, _), (other, _) = (taken(seed, 1)[0] for seed in (0, 0, 1))
     assert_array_equal(first, again)
     assert (first != other).any()
+
+
+def test_batches_go_on_where_they_stopped():
+    later = [x for x, _ in taken(seed=0, count=7)][4:]
+    assert_array_equal(later, [x for x, _ in taken(seed=0, count=3, done=4)])
+
+
+def test_training_goes_on_where_it_stopped(tiny):
+    whole, begun = (make_mlp(tiny.x_train.shape[1], [5], 3) for _ in range(2))
+    how = {"learning_rate": 0.02, "decay": "constant"}
+    fit_iterations(compile_training(whole, 9, **how), tiny.x_train, tiny.y_train, 9, 32, 1)
+    compile_training(begun, 5, **how)
+    for count, done in ((5, 0), (4, 5)):
+        fit_iterations(begun, tiny.x_train, tiny.y_train, count, 32, 1, done)
+    for one, other in zip(whole.get_weights(), begun.get_weights(), strict=True):
+        assert_array_equal(one, other)
 
 
 def test_no_thread_tunes_the_pipeline():
