@@ -1,0 +1,110 @@
+"""What the claims are about, measured: from tables to a value and its interval.
+
+Each function takes the tables, as from `ledger.tables.read`, and a dataset's name.
+"""
+
+import numpy as np
+
+
+def rows(tables, name, dataset, **columns):
+    """Return the rows of a table with these values; raise LookupError if there are none."""
+    table = tables[name]
+    for column, value in {"dataset": dataset, **columns}.items():
+        close = np.isclose(table[column], value) if isinstance(value, float) else False
+        table = table[close | (table[column] == value)]
+    if table.empty:
+        raise LookupError(f"{name} has no rows with dataset {dataset}, {columns}.")
+    return table
+
+
+def accuracy(tables, name, dataset, sparsity, **columns):
+    """Return the accuracies at a sparsity, by seed."""
+    found = rows(tables, name, dataset, sparsity=float(sparsity), **columns)
+    return found.set_index("seed")["accuracy"]
+
+
+def pruned(tables, dataset, method, sparsity, epochs, rate=1e-3):
+    """Return the accuracy of pruned networks, by seed, after a training of these epochs."""
+    how = {"method": method, "epochs": epochs, "learning_rate": rate}
+    return accuracy(tables, "sweep", dataset, sparsity, **how)
+
+
+def gain(tables, dataset, method, sparsity, epochs, rate=1e-3):
+    """Return the same minus that of the dense network."""
+    found, dense = (pruned(tables, dataset, method, s, epochs, rate) for s in (sparsity, 0))
+    return found - dense
+
+
+def plateau(tables, dataset, method, epochs, rate, tolerance=0.01):
+    """Return the largest sparsity whose accuracy is within the tolerance of dense, by seed."""
+    how = {"method": method, "epochs": epochs, "learning_rate": rate}
+    table = rows(tables, "sweep", dataset, **how)
+    dense = table[table["sparsity"] == 0].set_index("seed")["accuracy"]
+    lost = table["seed"].map(dense) - table["accuracy"]
+    return table[lost <= tolerance + 1e-9].groupby("seed")["sparsity"].max()
+
+
+def recovered(tables, dataset, method, sparsity, iterations, mask="held"):
+    """Return the accuracy of retrained networks minus that of the dense one, by seed."""
+    name = "weights" if method == "weight" else "units"
+    how = {"method": method, "stage": "retrained", "iterations": iterations, "mask": mask}
+    dense = accuracy(tables, name, dataset, 0, method=method, stage="pruned")
+    return accuracy(tables, name, dataset, sparsity, **how) - dense
+
+
+def longer(tables, dataset, epochs, than):
+    """Return the dense network's accuracy after a training minus that after a shorter one."""
+    long, short = (pruned(tables, dataset, "weight", 0, count) for count in (epochs, than))
+    return long - short
+
+
+def weights_minus_units(tables, dataset, sparsity, epochs):
+    weights, units = (
+        pruned(tables, dataset, method, sparsity, epochs) for method in ("weight", "unit")
+    )
+    return weights - units
+
+
+def from_97_to_99(tables, dataset, epochs=5):
+    """Return the accuracy without 99 % of the units minus that without 97 %."""
+    more, fewer = (pruned(tables, dataset, "unit", s, epochs) for s in (0.99, 0.97))
+    return more - fewer
+
+
+def more_variable(tables, dataset, epochs):
+    """Return how far each seed's curve is from the mean curve, for units minus for weights."""
+    units, weights = (_deviation(tables, dataset, name, epochs) for name in ("unit", "weight"))
+    return units - weights
+
+
+def _deviation(tables, dataset, method, epochs):
+    how = {"method": method, "epochs": epochs, "learning_rate": 1e-3}
+    table = rows(tables, "sweep", dataset, **how)
+    table = table[table["sparsity"] > 0].pivot_table("accuracy", "sparsity", "seed")
+    return table.sub(table.mean(axis=1), axis=0).abs().mean()
+
+
+def plateau_at_the_lower_rate(tables, dataset, method, epochs=50):
+    """Return the plateau at the rate 1e-5 minus that at 1e-3."""
+    low, high = (plateau(tables, dataset, method, epochs, rate) for rate in (1e-5, 1e-3))
+    return low - high
+
+
+def light_gain(tables, dataset, rate, sparsities, epochs=50):
+    """Return the mean over some sparsities of what pruning weights gains."""
+    gains = [gain(tables, dataset, "weight", s, epochs, rate) for s in sparsities]
+    return sum(gains) / len(gains)
+
+
+def shape(tables, dataset, column, epochs, rate=1e-3):
+    """Return the mean of a column of the layers' statistics over the hidden layers, by seed."""
+    found = rows(tables, "shapes", dataset, epochs=epochs, learning_rate=rate)
+    return found.groupby("seed")[column].mean()
+
+
+def more_small_weights(tables, dataset, epochs=5):
+    """Return the share of small weights minus that of small column norms."""
+    weights, norms = (
+        shape(tables, dataset, column, epochs) for column in ("small_weights", "small_norms")
+    )
+    return weights - norms

@@ -1,0 +1,58 @@
+"""The tables that the claims are measured on, in data/results/claims."""
+
+import json
+
+import pandas as pd
+
+from pruninglib.collection import results
+from pruninglib.paths import RESULTS, written_whole
+
+FOLDER = RESULTS / "claims"
+NAMES = {  # (notebook, its table): name here
+    ("1_prune_sweep", "sweep"): "sweep",
+    ("1_prune_sweep", "mistakes"): "mistakes",
+    ("1_prune_sweep", "shapes"): "shapes",
+    ("2_weight_prune_recovery", "recovery"): "weights",
+    ("3_unit_prune_recovery", "recovery"): "units",
+    ("4_shrunk_network_timing", "times"): "times",
+    ("4_shrunk_network_timing", "tf_sparse"): "tf_sparse",
+    ("4_shrunk_network_timing", "bytes"): "bytes",
+}
+
+
+def read(folder=FOLDER):
+    """Return {name: table}; a column `dataset` and `epochs` say how the run was asked for."""
+    return {path.stem: pd.read_csv(path) for path in sorted(folder.glob("*.csv"))}
+
+
+def take_over(batch, folder=FOLDER):
+    """Take over the results of a batch, each in the place of a run with the same parameters."""
+    known = read(folder) if folder.exists() else {}
+    found = [_tables(key, result) for key, result in results(batch).items()]
+    replaced = {row["asked"] for tables in found for row in tables["runs"]}
+    if "runs" in known:
+        old = known["runs"]["run"][known["runs"]["asked"].isin(replaced)]
+        known = {name: table[~table["run"].isin(old)] for name, table in known.items()}
+    for name in {name for tables in [known, *found] for name in tables}:
+        new = [pd.DataFrame(tables[name]) for tables in found if name in tables]
+        whole = pd.concat([*([known[name]] if name in known else []), *new])
+        whole = whole.sort_values("run", kind="stable").dropna(axis="columns", how="all")
+        with written_whole(folder / f"{name}.csv") as path:
+            whole.to_csv(path, index=False, float_format="%.7g")
+
+
+def _tables(key, result):
+    """Return {name: rows} of one run."""
+    notebook, parameters = key.rpartition("-")[0], result["parameters"]
+    about = {"run": key, "dataset": parameters["dataset"], "epochs": parameters["epochs"]}
+    tables = {}
+    for row in result["rows"]:
+        row = dict(row)
+        name = NAMES.get((notebook, row.pop("table")))
+        if name and not str(row.get("method")).startswith("random"):
+            tables.setdefault(name, []).append(about | row)
+    asked = json.dumps([notebook, parameters], sort_keys=True)
+    versions = "; ".join(f"{name} {version}" for name, version in result["versions"].items())
+    how = {name: result.get(name) for name in ("seconds", "threads", "code", "device", "date")}
+    tables["runs"] = [about | how | {"versions": versions, "asked": asked}]
+    return tables
