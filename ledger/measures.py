@@ -35,7 +35,7 @@ def gain(tables, dataset, method, sparsity, epochs, rate=1e-3):
     return found - dense
 
 
-def plateau(tables, dataset, method, epochs, rate, tolerance=0.01):
+def plateau(tables, dataset, method, epochs, rate=1e-3, tolerance=0.01):
     """Return the largest sparsity whose accuracy is within the tolerance of dense, by seed."""
     how = {"method": method, "epochs": epochs, "learning_rate": rate}
     table = rows(tables, "sweep", dataset, **how)

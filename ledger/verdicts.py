@@ -22,17 +22,15 @@ def over_seeds(values):
 
     With less than two values the interval is unknown (nan).
 
-    >>> over_seeds([0.97, 0.98, 0.99])
-    Measured(value=0.98, low=0.955, high=1.005)
+    >>> [round(x, 3) for x in over_seeds([0.97, 0.98, 0.99])]
+    [0.98, 0.955, 1.005]
     """
     values = np.asarray(values, dtype=float)
     mean, count = values.mean(), len(values)
     if count < 2:
         return Measured(float(mean), np.nan, np.nan)
     half = stats.t.ppf(0.975, count - 1) * values.std(ddof=1) / count**0.5
-    return Measured(
-        *(round(float(x), 3 if half > 1 else 6) for x in (mean, mean - half, mean + half))
-    )
+    return Measured(float(mean), float(mean - half), float(mean + half))
 
 
 def of_part(measured, low, high):

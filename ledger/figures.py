@@ -1,0 +1,46 @@
+"""The figures of CLAIMS.md: our curves with bands, theirs behind."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from ledger.judging import DATASETS
+from pruninglib import plots
+from pruninglib.paths import FIGURES, PUBLISHED, written_whole
+
+FOLDER = FIGURES / "claims"
+
+
+def draw(tables, folder=FOLDER):
+    """Write the figures."""
+    curves = pd.read_csv(PUBLISHED / "accuracy_curves.csv")
+    for name, figure in (("pruned", pruned), ("retrained", retrained)):
+        fig = figure(tables, curves)
+        with written_whole(folder / f"{name}.png") as path:
+            fig.savefig(path, dpi=100, format="png", metadata={"Software": None})
+        plt.close(fig)
+
+
+def pruned(tables, curves, epochs=5):
+    """Return a figure of accuracy against sparsity, a panel for each dataset."""
+    fig, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+    sweep = tables["sweep"][tables["sweep"]["epochs"] == epochs]
+    theirs = curves[curves["stage"].isin(["pruned", "shrunk"])]
+    for (dataset, name), ax in zip(DATASETS.items(), axes, strict=True):
+        plots.methods(sweep[sweep["dataset"] == dataset], ax)
+        plots.published(theirs[theirs["dataset"] == dataset], ax)
+        ax.set(title=f"{name}, pruned, not retrained", ylim=(0, 1))
+    return fig
+
+
+def retrained(tables, curves):
+    """Return a figure of accuracy after retraining: weights above, units below."""
+    fig, axes = plt.subplots(2, 2, figsize=(10, 7.4), layout="constrained")
+    theirs = curves[curves["stage"].str.contains("retrained")]
+    for method, line in zip(("weight", "unit"), axes, strict=True):
+        table = tables[f"{method}s"]
+        of_method = theirs[theirs["method"] == method]
+        for (dataset, name), ax in zip(DATASETS.items(), line, strict=True):
+            plots.recovery(table[table["dataset"] == dataset], ax)
+            plots.published(of_method[of_method["dataset"] == dataset], ax)
+            ax.set(title=f"{name}, {method}s", ylim=(0, 1))
+    return fig

@@ -1,0 +1,122 @@
+"""CLAIMS.md: every published claim, what we measured, and whether it holds."""
+
+from collections import Counter
+from math import inf
+
+import pandas as pd
+
+from ledger.judging import DATASETS, verdict
+from ledger.mistakes import mistakes
+from ledger.verdicts import FAILS, HOLDS, IN_PART, UNKNOWN
+from pruninglib.paths import PUBLISHED, ROOT
+
+IN_PERCENT = ("sweep", "weights", "units")
+AT_MOST = 2  # parts that a sentence names
+
+HEAD, FIGURES = (ROOT / "ledger" / "head.md").read_text().split("<!-- figures -->\n")
+
+
+def page(tables, found):
+    """Return CLAIMS.md as text, from the tables and what `judge` found."""
+    claims = pd.read_csv(PUBLISHED / "claims.csv").set_index("id")
+    seeds = tables["runs"]["asked"].str.extract(r'"seeds": \[([\d, ]+)\]')[0].str.count(",").max()
+    parts = [HEAD.format(count=len(claims), seeds=int(seeds) + 1), summary(found, claims)]
+    parts += [FIGURES, mistakes(tables)]
+    parts += ["## Claim by claim\n", *(_section(claims.loc[c], c, found[c]) for c in found)]
+    return "\n".join([*parts, _runs(tables["runs"])])
+
+
+def summary(found, claims):
+    """Return the counts of verdicts and a table with a line for each claim."""
+    counts = Counter(verdict(judged) for judged in found.values())
+    said = ", ".join(f"{counts[v]} {'hold' if v == HOLDS else v}" for v in counts_in_order(counts))
+    lines = [f"Of {len(found)} claims: {said}.", ""]
+    lines += ["| | claim | source | published | verdict | other dataset |", "|---" * 6 + "|"]
+    for claim, judged in found.items():
+        row = claims.loc[claim]
+        cells = [f"[{claim}](CLAIMS.md#{claim.lower()})", row["claim"], row["source"]]
+        lines.append(
+            _line([*cells, row["published"], f"**{verdict(judged)}**", verdict(judged, own=False)])
+        )
+    return "\n".join(lines) + "\n"
+
+
+def counts_in_order(counts):
+    """Return the verdicts that occur, from the best to the worst."""
+    return [v for v in (HOLDS, IN_PART, FAILS, UNKNOWN) if counts[v]]
+
+
+def _section(row, claim, found):
+    lines = [
+        f"### {claim}",
+        "",
+        f"{row['source']}: *{row['claim']}* (published: {row['published']})",
+    ]
+    lines += ["", f"**{verdict(found).capitalize()}.** {why(found)}"]
+    lines += ["", "| what | holds if | " + " | ".join(DATASETS.values()) + " | table |"]
+    lines += ["|---" * 5 + "|"]
+    for part in dict.fromkeys(judged.part.what for judged in found):
+        of_part = {judged.dataset: judged for judged in found if judged.part.what == part}
+        first = next(iter(of_part.values())).part
+        cells = [_cell(of_part.get(dataset), len(of_part)) for dataset in DATASETS]
+        lines.append(_line([first.what, _limits(first), *cells, first.table]))
+    return "\n".join(lines) + "\n"
+
+
+def why(found):
+    """Return the reason of a verdict: what held, what did not, what cannot be said."""
+    sentences = []
+    for mark, begin in ((HOLDS, "Holds"), (FAILS, "Does not"), (UNKNOWN, "Cannot be said")):
+        parts = [judged for judged in found if judged.own and judged.verdict == mark]
+        named = [f"{j.part.what} {_value(j)}" for j in parts[:AT_MOST]]
+        if more := len(parts) - AT_MOST:
+            named += [f"and {more} more"] * (more > 0)
+        if parts:
+            sentences.append(f"{begin}: {'; '.join(named)}.")
+    return " ".join(sentences)
+
+
+def _value(judged):
+    """Return a measured value with its interval as text."""
+    if judged.measured is None:
+        return "(not measured)"
+    value, low, high = (_number(x, judged.part.table) for x in judged.measured)
+    return f"{value} [{low}, {high}]"
+
+
+def _cell(judged, count):
+    if judged is None:
+        return ""
+    return f"{_value(judged)} {'' if judged.own or count == 1 else '(other) '}{judged.verdict}"
+
+
+def _limits(part):
+    low, high = (_number(x, part.table) for x in part.limits)
+    if part.limits[1] == inf:
+        return "above 0" if 0 < part.limits[0] < 1e-6 else f"at least {low}"
+    if part.limits[0] == -inf:
+        return "below 0" if -1e-6 < part.limits[1] < 0 else f"at most {high}"
+    return f"{low} to {high}"
+
+
+def _number(x, table):
+    return f"{100 * x:.1f} %" if table in IN_PERCENT else f"{x:.3g}"
+
+
+def _line(cells):
+    return "| " + " | ".join(cells) + " |"
+
+
+def _runs(runs):
+    lines = ["## The runs", "", "| run | dataset | epochs | minutes | date | device |"]
+    lines += ["|---" * 6 + "|"]
+    for _, row in runs.iterrows():
+        minutes = f"{row['seconds'] / 60:.0f}"
+        cells = [row["run"], row["dataset"], str(row["epochs"]), minutes, row["date"][:10]]
+        lines.append(_line([*cells, row["device"]]))
+    total = runs["seconds"].sum() / 3600
+    lines += [
+        "",
+        f"Together {total:.1f} hours; two at a time with a thread each, but for the times.",
+    ]
+    return "\n".join(lines) + "\n"
