@@ -1,16 +1,19 @@
-# make run | test | test-jax | results | lab | bench, on a fresh machine with Python 3.11 to 3.13
+# make run | test | test-jax | results | studies | lab | bench, on a fresh machine with Python 3.11 to 3.13
 PYTHON ?= python3
 ENV = .venv
 BIN = $(ENV)/bin
 PACKAGES = -c constraints.txt -r requirements.txt -r requirements-dev.txt -e .[runtimes]
+BATCH = $(BIN)/python -m pruninglib.batch
 INSTALL = pip install -q --python $(BIN)/python $(PACKAGES)
 
 ON_JAX = $(patsubst %,tests/test_%.py,criteria masks held pruning prunable kernels coupling graph rebuilding shrinking)
 
-.PHONY: run test test-jax results lab bench clean
+.PHONY: run test test-jax results studies lab bench clean
 
-run: $(ENV)/ready  ## all four notebooks on the embedded digits, in runs/quick
-	$(BIN)/python notebooks/run.py quick --jobs 2
+run: $(ENV)/ready  ## all four notebooks on the embedded digits, in runs/quick, and a page on them
+	rm -rf runs/quick
+	$(BATCH) notebooks/grids/quick.yaml --output runs/quick --jobs 2
+	@$(BATCH) report runs/quick
 
 test: $(ENV)/ready  ## all tests
 	$(BIN)/ruff format --check . && $(BIN)/ruff check .
@@ -20,13 +23,14 @@ test-jax: $(ENV)/ready  ## the tests of masks and shrinking with Keras on JAX (4
 	$(BIN)/python -m pip install -q --upgrade --target $(ENV)/jax --no-deps jax==0.10.2 jaxlib==0.10.2 ml_dtypes==0.6.0
 	KERAS_BACKEND=jax PYTHONPATH=$(ENV)/jax $(BIN)/python -m pytest -q -n 2 --dist loadfile $(ON_JAX)
 
-results: $(ENV)/ready  ## rewrite data/results, figures and the notebooks' outputs (about six hours on 2 cores)
-	$(BIN)/python notebooks/run.py mnist fashion_mnist --publish
-	$(BIN)/python notebooks/run.py learning_rates --only 1 --publish
-	$(BIN)/python notebooks/run.py mnist_more_seeds fashion_mnist_more_seeds --only 2 --publish
-	$(BIN)/python notebooks/run.py mnist_more_seeds fashion_mnist_more_seeds --only 3 --publish
-	$(BIN)/python notebooks/run.py neuron_merging --only 3 --publish
-	$(BIN)/python notebooks/run.py frontier frontier_shifted --only 2 --publish
+results: $(ENV)/ready  ## measure the published claims again: CLAIMS.md (hours on 2 cores; stopped, it goes on)
+	$(BATCH) notebooks/grids/results.yaml --output runs/results --jobs 2
+	$(BIN)/python -m ledger runs/results
+	$(BIN)/python notebooks/readme.py
+
+studies: $(ENV)/ready  ## rewrite the other tables, the figures and the notebooks' outputs (more hours)
+	$(BATCH) notebooks/grids/studies.yaml --output runs/studies
+	$(BIN)/python notebooks/publish.py runs/studies
 	$(BIN)/python examples/residual_network.py --dataset fashion_mnist --epochs 5 --iterations 600 --seeds 0 1 2
 	cp runs/residual_network/residual_network.csv data/results/fashion_mnist/
 	$(BIN)/python notebooks/readme.py
@@ -43,6 +47,7 @@ bench: $(ENV)/ready $(ENV)/peers/tfmot/ready $(ENV)/peers/torch/ready  ## benchm
 	$(BIN)/python benchmarks/repair.py
 	$(BIN)/python benchmarks/shrink.py
 	$(BIN)/python benchmarks/storage.py
+	$(BIN)/python benchmarks/batch.py
 	$(BIN)/python benchmarks/growth.py
 
 # what other tools need, each in an environment of its own; pip, for PyTorch may lie on disk for it

@@ -2,6 +2,7 @@
 
     python -m pruninglib.batch GRID.yaml --output FOLDER   run what is not there yet
     python -m pruninglib.batch collect FOLDER              all rows, in FOLDER/results.csv
+    python -m pruninglib.batch report FOLDER               figures and tables, FOLDER/report.html
 
 A finished run is a folder FOLDER/KEY with result.json, notebook.ipynb, tables and figures; a failed
 one leaves FOLDER/KEY.failed.ipynb. Whatever happened, run the same command again to go on.
@@ -21,8 +22,8 @@ def main(arguments=None):
     """Run the command line; return its exit code: 1 if a run failed, 2 if nothing could start."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        if arguments[:1] == ["collect"]:
-            return _collect(*arguments[1:])
+        if arguments[:1] in (["collect"], ["report"]):
+            return _read(*arguments)
         options = _options(arguments)
         runs = read_grid(options.grid)
         return _list(runs, options) if options.dry_run else _run(runs, options)
@@ -109,12 +110,14 @@ def _show(text):
         print(f"\r{text:<79}", end="" if text else "\r", file=sys.stderr, flush=True)
 
 
-def _collect(*folders):
-    from pruninglib.collection import collect  # needs pandas, which takes a while to import
-
+def _read(what, *folders):
     if len(folders) != 1:
-        raise ValueError("Expected: python -m pruninglib.batch collect FOLDER")
-    print(collect(Path(folders[0])))
+        raise ValueError(f"Expected: python -m pruninglib.batch {what} FOLDER")
+    if what == "collect":  # each needs pandas, which takes a while to import
+        from pruninglib.collection import collect as read
+    else:
+        from pruninglib.report import report as read
+    print(read(Path(folders[0])))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Read what a batch found: one table, one page."""
+"""Read what a batch found: all rows in one table."""
 
 import json
 
@@ -15,6 +15,16 @@ def results(folder):
     return {key: json.loads(path.read_text()) for key, path in found.items()}
 
 
+def changing(found):
+    """Return the names of the parameters that differ between results."""
+    return {
+        name
+        for result in found.values()
+        for name, value in result["parameters"].items()
+        if any(other["parameters"].get(name) != value for other in found.values())
+    }
+
+
 def collect(folder):
     """Write all rows of all runs to folder/results.csv; return its path.
 
@@ -22,16 +32,11 @@ def collect(folder):
     parameter that differs between the runs.
     """
     found = results(folder)
-    changing = {
-        name
-        for result in found.values()
-        for name, value in result["parameters"].items()
-        if any(other["parameters"].get(name) != value for other in found.values())
-    }
+    differing = changing(found)
     rows = []
     for key, result in found.items():
         about = {"run": key, "notebook": key.rpartition("-")[0]}
-        own = {f"parameter.{n}": v for n, v in result["parameters"].items() if n in changing}
+        own = {f"parameter.{n}": v for n, v in result["parameters"].items() if n in differing}
         rows += [{**about, **row, **own} for row in result["rows"]]
     with written_whole(folder / "results.csv") as path:
         pd.DataFrame(rows).to_csv(path, index=False)

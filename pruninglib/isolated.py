@@ -30,7 +30,7 @@ class Outcome(NamedTuple):
 
 
 def run_notebook(
-    notebook, changed, data=(), scratch=None, threads=None, minutes=None, stopped=lambda: False
+    notebook, changed, data=(), scratch=None, cores=None, minutes=None, stopped=lambda: False
 ):
     """Run a notebook by papermill, judge it by its exit code and its result, return an `Outcome`.
 
@@ -41,7 +41,7 @@ def run_notebook(
         changed: {parameter: value} to inject.
         data: {file name: bytes} of data that its `load_dataset` finds; what is there, if empty.
         scratch: folder to work in, which another process need not see; the system's, if None.
-        threads: threads of TensorFlow and NumPy; theirs, if None.
+        cores: threads of TensorFlow and NumPy; theirs, if None.
         minutes: time limit; None for none.
         stopped: called now and then; the run is killed once it is true.
 
@@ -58,26 +58,29 @@ def run_notebook(
         (folder / "in.ipynb").write_bytes(notebook)
         for name, content in dict(data).items():
             (folder / "data" / name).write_bytes(content)
-        error = _papermill(folder, changed, _environment(folder, data, threads), minutes, stopped)
+        error = _papermill(folder, changed, _environment(folder, data, cores), minutes, stopped)
         files, missing = _outputs(folder)
         error = error or missing
         files["notebook.ipynb"] = _executed(folder, notebook, error)
     if not error:
-        seconds = {"seconds": round(time.monotonic() - start, 1), "threads": threads}
+        seconds = {"seconds": round(time.monotonic() - start, 1), "threads": cores}
         result = json.loads(files["result.json"]) | seconds
         files["result.json"] = json.dumps(result, indent=1).encode() + b"\n"
     return Outcome(files, error)
 
 
-def _environment(folder, data, threads):
+def threads(count):
+    """Return the variables of the environment that set the threads of TensorFlow and NumPy."""
+    names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+    return dict.fromkeys((*names, "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), str(count))
+
+
+def _environment(folder, data, count):
     found = dict(os.environ, IPYTHONDIR=str(folder / "ipython"))
     found |= {"PRUNINGLIB_RUNS": str(folder / "runs"), "PRUNINGLIB_BASELINES": str(BASELINES)}
     if data:
         found["PRUNINGLIB_DATA"] = str(folder / "data")
-    if threads:
-        names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
-        found |= dict.fromkeys((*names, "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), str(threads))
-    return found
+    return found | (threads(count) if count else {})
 
 
 def _papermill(folder, changed, environment, minutes, stopped):

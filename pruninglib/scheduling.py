@@ -59,9 +59,9 @@ def _outcome(run, future):
 @contextmanager
 def _machine(scratch, jobs):
     stop = threading.Event()
-    threads = max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 else None
+    cores = max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 else None
     pool = ThreadPoolExecutor(jobs)
-    how = {"scratch": scratch, "threads": threads, "stopped": stop.is_set}
+    how = {"scratch": scratch, "cores": cores, "stopped": stop.is_set}
     try:
         yield lambda run, *arguments, **more: pool.submit(run_notebook, *arguments, **how, **more)
     finally:

@@ -19,7 +19,7 @@ FLOORS = {
     **dict.fromkeys(("kernels", "graph", "data", "training"), 1),
     **dict.fromkeys(("results", "grid", "isolated", "store", "collection"), 1),
     **dict.fromkeys(("passing", "costs", "running", "timing_plots", "products", "criteria"), 2),
-    **dict.fromkeys(("held", "prunable", "models", "scheduling"), 2),
+    **dict.fromkeys(("held", "prunable", "models", "scheduling", "report"), 2),
     **dict.fromkeys(("rebuilding", "reading"), 2),
     **dict.fromkeys(("inspection", "scores", "flow", "chain", "storage", "graphs", "exported"), 3),
     **dict.fromkeys(("activations", "distillation", "sharing"), 3),

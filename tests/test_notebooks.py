@@ -1,13 +1,15 @@
 """The notebooks run with the quick profile, say the same twice, and are clean as committed."""
 
 import ast
-import base64
 import importlib.util
+import json
 import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from pathlib import Path
 
 import nbformat
@@ -16,18 +18,23 @@ import papermill
 import pytest
 import yaml
 
+from pruninglib.grid import read_grid
+from pruninglib.isolated import threads
+from pruninglib.parameters import defaults
+
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[1-9]*.ipynb"))
 PROFILES = sorted((ROOT / "notebooks" / "profiles").glob("*.yaml"))
+GRIDS = sorted((ROOT / "notebooks" / "grids").glob("*.yaml"))
 REQUIRED = {
     *("dataset", "hidden_units", "activation", "sparsities", "epochs", "batch_size", "optimizer"),
     *("loss", "scope", "seeds", "results"),
 }
 OWN = {"1": {"learning_rates"}, **{key: {"learning_rate", "iterations"} for key in "234"}}
 
-spec = importlib.util.spec_from_file_location("run", ROOT / "notebooks" / "run.py")
-run = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(run)
+spec = importlib.util.spec_from_file_location("publish", ROOT / "notebooks" / "publish.py")
+publish = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(publish)
 
 
 def cells(path, kind="code"):
@@ -49,25 +56,44 @@ def test_there_are_four_notebooks():
 
 @pytest.fixture(scope="session")
 def executed(tmp_path_factory):
-    """The folder of the four notebooks, executed with the quick profile as `make run` does."""
+    """{notebook: folder of its run}, executed with the quick grid as `make run` does."""
     folder = tmp_path_factory.mktemp("notebooks")
-    command = [sys.executable, ROOT / "notebooks" / "run.py", "quick", "--jobs", "2"]
+    grid = ROOT / "notebooks" / "grids" / "quick.yaml"
+    command = [sys.executable, "-m", "pruninglib.batch", grid, "--output", folder / "quick"]
     environment = {**os.environ, "PRUNINGLIB_RUNS": str(folder)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    environment.pop("PRUNINGLIB_BASELINES", None)
+    done = subprocess.run(
+        [*command, "--jobs", "2"], env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert str(folder / "quick") in done.stdout
-    return folder
-
-
-def test_a_run_leaves_notebooks_tables_and_figures(executed):
+    assert f"4 of 4 runs done, 0 of them before: {folder / 'quick'}" in done.stdout
+    found = {}
     for path in NOTEBOOKS:
-        for pattern in (f"{path.stem}.ipynb", f"{path.stem}*.csv", f"{path.stem}*.png"):
-            assert list((executed / "quick").glob(pattern)), pattern
+        (found[path],) = (folder / "quick").glob(f"{path.stem}-*/")
+    return found
+
+
+def test_a_run_leaves_notebook_result_tables_and_figures(executed):
+    for path, folder in executed.items():
+        for pattern in ("notebook.ipynb", "result.json", f"{path.stem}*.csv", f"{path.stem}*.png"):
+            assert list(folder.glob(pattern)), pattern
+
+
+def test_the_result_has_all_parameters_and_the_rows_of_the_tables(executed):
+    for path, folder in executed.items():
+        result = json.loads((folder / "result.json").read_text())
+        quick = yaml.safe_load((ROOT / "notebooks" / "profiles" / "quick.yaml").read_text())
+        own = defaults(path)
+        assert result["parameters"] == own | {k: v for k, v in quick.items() if k in own}
+        counts = Counter(row["table"] for row in result["rows"])
+        written = sorted(len(pd.read_csv(csv)) for csv in folder.glob("*.csv"))
+        assert sorted(counts.values()) == written
+        assert result["seconds"] > 0 and result["versions"]["keras"]
 
 
 def test_executed_notebooks_have_no_errors_and_no_standard_error(executed):
-    for path in NOTEBOOKS:
-        for cell in cells(executed / "quick" / path.name):
+    for folder in executed.values():
+        for cell in cells(folder / "notebook.ipynb"):
             for output in cell.outputs:
                 assert output.output_type != "error"
                 assert output.get("name") != "stderr", output.text
@@ -83,8 +109,8 @@ def test_a_second_execution_computes_the_same(executed, tmp_path):
         command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-q"]
         options = ["--nbval-cell-timeout=300", "-p", "no:cacheprovider", "-W", "default"]
         environment = {**os.environ, "PRUNINGLIB_RUNS": str(tmp_path)}
-        notebook = str(executed / "quick" / path.name)
-        command = [*command, *options, notebook]
+        environment |= threads(max(1, os.cpu_count() // 2))  # as in the batch
+        command = [*command, *options, str(executed[path] / "notebook.ipynb")]
         return subprocess.run(
             command, env=environment, cwd=tmp_path, capture_output=True, text=True
         )
@@ -92,11 +118,11 @@ def test_a_second_execution_computes_the_same(executed, tmp_path):
     with ThreadPoolExecutor(2) as pool:
         for done in pool.map(execute_and_compare, NOTEBOOKS):
             assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
-    tables = sorted((executed / "quick").glob("*.csv"))
+    tables = sorted(path for folder in executed.values() for path in folder.glob("*.csv"))
     assert len(tables) >= len(NOTEBOOKS)
     for path in tables:
         first, second = (pd.read_csv(p) for p in (path, tmp_path / "quick" / path.name))
-        inexact = ("seconds", "median_ms", "q1_ms", "q3_ms", "speed_up")
+        inexact = ("seconds", "first_ms", "median_ms", "q1_ms", "q3_ms", "speed_up")
         inexact += ("repeats", "calls", "steady")
         exact = [name for name in first if not name.startswith(inexact)]
         pd.testing.assert_frame_equal(first[exact], second[exact])
@@ -108,7 +134,7 @@ def test_checked_cells_say_the_same_in_every_profile(executed):
             cells(path),
             [
                 c
-                for c in cells(executed / "quick" / path.name)
+                for c in cells(executed[path] / "notebook.ipynb")
                 if "injected-parameters" not in c.metadata.get("tags", [])
             ],
             strict=True,
@@ -127,19 +153,25 @@ class TestStructure:
         first = nbformat.read(path, as_version=4).cells[0]
         assert re.match(r"# \d\. .+\n\n\*\*.+\?\*\*", first.source)
 
+    def test_its_last_cell_writes_the_result(self, path):
+        last = cells(path)[-1]
+        assert last.metadata["tags"] == ["result"]
+        assert f'folder / "{path.stem}.result.json",\n    parameters,' in last.source
+
     def test_ends_with_what_we_saw_and_exercises(self, path):
         texts = [cell.source for cell in cells(path, "markdown")]
         assert any(text.startswith("## What we saw") for text in texts)
         assert texts[-1].startswith("## Exercises")
 
     def test_has_at_most_fifteen_code_cells_and_never_three_in_a_row(self, path):
-        assert len(cells(path)) <= 15
+        code = [c for c in cells(path) if "result" not in c.metadata.get("tags", [])]
+        assert len(code) <= 15
         kinds = [cell.cell_type for cell in nbformat.read(path, as_version=4).cells]
         assert "code code code" not in " ".join(kinds)
 
     def test_parameters_are_independent_literals_with_help(self, path):
         lines = parameter_lines(path)
-        assert set(run.defaults(path)) >= REQUIRED | OWN[path.stem[0]]
+        assert set(defaults(path)) >= REQUIRED | OWN[path.stem[0]]
         for line in lines:
             assert re.fullmatch(r"\w+: (str|int|float|list) = [^=]+  # [^=]+", line), line
             statement = ast.parse(line).body[0]
@@ -149,7 +181,7 @@ class TestStructure:
     def test_papermill_lists_every_parameter_with_its_help(self, path):
         listed = papermill.inspect_notebook(str(path))  # what papermill --help-notebook prints
         found = {name: ast.literal_eval(about["default"]) for name, about in listed.items()}
-        assert found == run.defaults(path)
+        assert found == defaults(path)
         assert all(about["help"] and about["inferred_type_name"] for about in listed.values())
 
     def test_committed_outputs_are_whole_and_clean(self, path):
@@ -173,19 +205,11 @@ class TestStructure:
 
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
 def test_profiles_hold_known_parameters_of_the_right_type(path):
-    known = {
-        name: value for notebook in NOTEBOOKS for name, value in run.defaults(notebook).items()
-    }
+    known = {name: value for notebook in NOTEBOOKS for name, value in defaults(notebook).items()}
     for name, value in yaml.safe_load(path.read_text()).items():
         assert type(value) is type(known[name]), name
         if isinstance(value, list) and known[name]:
-            assert {type(part) for part in value} == {type(part) for part in known[name]}, name
-
-
-@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
-def test_profiles_reach_papermill_with_numbers_as_numbers(path):
-    changed = run.parameters(NOTEBOOKS[0], path.stem)
-    assert yaml.safe_load(base64.b64decode(run.encoded(changed))) == changed
+            assert {type(part) for part in value} <= {type(part) for part in known[name]}, name
 
 
 def test_parameters_of_one_name_have_one_default_and_one_help():
@@ -194,85 +218,85 @@ def test_parameters_of_one_name_have_one_default_and_one_help():
     assert {name for name in names if names.count(name) > 1} <= {"iterations"}
 
 
-def test_the_mnist_profile_is_the_default():
-    assert not any(run.parameters(path, "mnist") for path in NOTEBOOKS)
+@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
+def test_grids_can_be_read(path):
+    runs = read_grid(path)
+    assert all(run.alone == ("timing" in run.notebook.name) for run in runs)
+    assert [run.alone for run in runs] == sorted(run.alone for run in runs)
 
 
-def test_a_profile_with_an_unknown_parameter_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "PROFILES", tmp_path)
-    (tmp_path / "typo.yaml").write_text("epoch: 3\n")
-    with pytest.raises(SystemExit, match="no notebook has a parameter epoch"):
-        run.parameters(NOTEBOOKS[0], "typo")
+def test_the_studies_have_the_notebooks_as_they_are_committed():
+    runs = read_grid(ROOT / "notebooks" / "grids" / "studies.yaml")
+    as_committed = {run.notebook.name for run in runs if not run.changed}
+    assert as_committed == {path.name for path in NOTEBOOKS}
 
 
-def edited(notebook, folder, old, new):
-    copy = nbformat.read(notebook, as_version=4)
-    assert sum(old in cell.source for cell in copy.cells) >= 1
-    for cell in copy.cells:
-        cell.source = cell.source.replace(old, new)
-    nbformat.write(copy, folder / notebook.name)
-    return folder / notebook.name
+def test_the_claims_are_measured_on_both_datasets_with_five_seeds_or_more():
+    runs = read_grid(ROOT / "notebooks" / "grids" / "results.yaml")
+    asked = Counter()
+    for run in (run for run in runs if not run.alone):
+        assert len(run.parameters["seeds"]) >= 5
+        asked[run.notebook.stem, str(run.parameters["epochs"])] += 1
+    assert set(asked.values()) == {2}
 
 
-def test_the_key_changes_with_code_and_parameters_only(tmp_path):
-    notebook = NOTEBOOKS[0]
-    same = run.key(notebook, {})
-    assert (
-        run.key(edited(notebook, tmp_path, "# passes over the training set", "# epochs"), {})
-        == same
-    )
-    assert run.key(edited(notebook, tmp_path, "## The plateau", "## Plateau"), {}) == same
-    assert run.key(edited(notebook, tmp_path, "tolerance=0.01", "tolerance=0.02"), {}) != same
-    assert run.key(notebook, {"epochs": 3}) != same
+# ---- publish
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    """A project with one notebook whose execution is pretended; counts the executions."""
-    for name in ("RUNS", "RESULTS", "FIGURES"):
-        monkeypatch.setattr(run, name, tmp_path / name.lower())
-    monkeypatch.setattr(run, "ROOT", tmp_path)
-    executions = []
-
-    def execute(notebook, changed, folder):
-        executions.append(changed)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{notebook.stem}.csv").write_text(str(len(executions)))
-        return 7
-
-    monkeypatch.setattr(run, "execute", execute)
-    monkeypatch.setattr(run, "key", lambda notebook, changed: str(changed))
-    return executions
+def project(tmp_path):
+    """A batch with one run of a notebook, and the folders to publish it in."""
+    parameters = nbformat.v4.new_code_cell('dataset: str = "digits"  # d\nresults: str = ""  # r')
+    parameters.metadata["tags"] = ["parameters"]
+    notebook = nbformat.v4.new_notebook(cells=[parameters, nbformat.v4.new_code_cell("1 + 1")])
+    (tmp_path / "notebooks").mkdir()
+    nbformat.write(notebook, tmp_path / "notebooks" / "tiny.ipynb")
+    return tmp_path, notebook
 
 
-def test_a_published_run_is_skipped_until_it_changes_or_a_file_is_gone(project, tmp_path):
-    def publish():
-        run.run_profile("fashion_mnist", [NOTEBOOKS[0]], publishing=True)
-        return len(project)
+def ran(project, key, edit=lambda notebook: None, **changed):
+    """Put a finished run into the batch."""
+    place, notebook = project
+    folder = place / "batch" / f"tiny-{key}"
+    folder.mkdir(parents=True)
+    notebook = deepcopy(notebook)
+    for count, cell in enumerate(notebook.cells, start=1):
+        cell.execution_count = count
+    if changed:
+        injected = nbformat.v4.new_code_cell("", metadata={"tags": ["injected-parameters"]})
+        notebook.cells.insert(1, injected)
+    edit(notebook)
+    nbformat.write(notebook, folder / "notebook.ipynb")
+    result = {"parameters": {"dataset": "digits", "results": ""} | changed, "rows": [{"x": 1}]}
+    (folder / "result.json").write_text(json.dumps(result | {"seconds": 3.0}))
+    (folder / "tiny.csv").write_text(key)
+    (folder / "tiny.png").write_text(key)
 
-    table = tmp_path / "results" / "fashion_mnist" / f"{NOTEBOOKS[0].stem}.csv"
-    assert publish() == 1 and table.read_text() == "1"
-    assert publish() == 1
-    table.unlink()
-    assert publish() == 2 and table.read_text() == "2"
-    run.key = lambda notebook, changed: "changed code"
-    assert publish() == 3
+
+def published(project):
+    place, _ = project
+    folders = [place / name for name in ("batch", "results", "figures", "notebooks")]
+    publish.publish(*folders)
+    return {str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()}
 
 
-def test_without_publishing_every_run_is_executed(project):
-    for _ in range(2):
-        run.run_profile("quick", [NOTEBOOKS[0]])
-    assert len(project) == 2
+def test_tables_and_figures_are_published_by_name_and_the_default_run_is_the_notebook(project):
+    ran(project, "a")
+    ran(project, "b", results="other")
+    files = published(project)
+    place = project[0]
+    for name, key in (("digits", "a"), ("other", "b")):
+        assert (place / "results" / name / "tiny.csv").read_text() == key
+        assert f"figures/{name}/tiny.png" in files
+        record = json.loads((place / "results" / name / "tiny.json").read_text())
+        assert record["key"] == f"tiny-{key}" and record["seconds"] == 3 and "rows" not in record
+    committed = nbformat.read(place / "notebooks" / "tiny.ipynb", 4)
+    assert [cell.execution_count for cell in committed.cells] == [1, 2]
 
 
-def test_a_notebook_edited_during_its_run_is_not_overwritten(project, tmp_path, monkeypatch):
-    notebook = edited(NOTEBOOKS[0], tmp_path, "## The plateau", "## Plateau")
-    pretended = run.execute
-
-    def execute(*arguments):
-        edited(NOTEBOOKS[0], tmp_path, "## The plateau", "## A plateau")
-        return pretended(*arguments)
-
-    monkeypatch.setattr(run, "execute", execute)
-    with pytest.raises(SystemExit, match="was edited meanwhile"):
-        run.run_profile("mnist", [notebook], publishing=True)
+def test_a_run_of_a_notebook_that_was_edited_since_is_not_published(project):
+    ran(project, "a")
+    ran(project, "b", lambda notebook: notebook.cells[-1].update(source="1 + 2"), dataset="mnist")
+    with pytest.raises(SystemExit, match=r"tiny\.ipynb was edited since the run tiny-b"):
+        published(project)
+    assert not (project[0] / "results").exists()
