@@ -26,14 +26,14 @@ test-jax: $(ENV)/ready  ## the tests of masks and shrinking with Keras on JAX (4
 results: $(ENV)/ready  ## measure the published claims again: CLAIMS.md (hours on 2 cores; stopped, it goes on)
 	$(BATCH) notebooks/grids/results.yaml --output runs/results --jobs 2
 	$(BIN)/python -m ledger runs/results
-	$(BIN)/python notebooks/readme.py
+	$(BIN)/python -m notebooks.readme
 
 studies: $(ENV)/ready  ## rewrite the other tables, the figures and the notebooks' outputs (more hours)
 	$(BATCH) notebooks/grids/studies.yaml --output runs/studies
-	$(BIN)/python notebooks/publish.py runs/studies
+	$(BIN)/python -m notebooks.publish runs/studies
 	$(BIN)/python examples/residual_network.py --dataset fashion_mnist --epochs 5 --iterations 600 --seeds 0 1 2
 	cp runs/residual_network/residual_network.csv data/results/fashion_mnist/
-	$(BIN)/python notebooks/readme.py
+	$(BIN)/python -m notebooks.readme
 
 lab: $(ENV)/ready
 	$(BIN)/jupyter lab notebooks

@@ -68,7 +68,7 @@ def why(found):
     sentences = []
     for mark, begin in ((HOLDS, "Holds"), (FAILS, "Does not"), (UNKNOWN, "Cannot be said")):
         parts = [judged for judged in found if judged.own and judged.verdict == mark]
-        named = [f"{j.part.what} {_value(j)}" for j in parts[:AT_MOST]]
+        named = [f"{j.part.what}{_where(j, found)}: {_value(j)}" for j in parts[:AT_MOST]]
         if more := len(parts) - AT_MOST:
             named += [f"and {more} more"] * (more > 0)
         if parts:
@@ -76,12 +76,18 @@ def why(found):
     return " ".join(sentences)
 
 
+def _where(judged, found):
+    """Return the dataset as text, if the source speaks of more than one."""
+    own = {other.dataset for other in found if other.own}
+    return f" ({DATASETS[judged.dataset]})" if len(own) > 1 else ""
+
+
 def _value(judged):
     """Return a measured value with its interval as text."""
     if judged.measured is None:
         return "(not measured)"
     value, low, high = (_number(x, judged.part.table) for x in judged.measured)
-    return f"{value} [{low}, {high}]"
+    return f"{value} [{low}, {high}]{_unit(judged.part)}"
 
 
 def _cell(judged, count):
@@ -93,14 +99,20 @@ def _cell(judged, count):
 def _limits(part):
     low, high = (_number(x, part.table) for x in part.limits)
     if part.limits[1] == inf:
-        return "above 0" if 0 < part.limits[0] < 1e-6 else f"at least {low}"
+        return "above 0" if 0 < part.limits[0] < 1e-6 else f"at least {low}{_unit(part)}"
     if part.limits[0] == -inf:
-        return "below 0" if -1e-6 < part.limits[1] < 0 else f"at most {high}"
-    return f"{low} to {high}"
+        return "below 0" if -1e-6 < part.limits[1] < 0 else f"at most {high}{_unit(part)}"
+    return f"{low} to {high}{_unit(part)}"
+
+
+def _unit(part):
+    if part.table not in IN_PERCENT:
+        return ""
+    return " points" if "minus" in part.what else " %"
 
 
 def _number(x, table):
-    return f"{100 * x:.1f} %" if table in IN_PERCENT else f"{x:.3g}"
+    return f"{100 * x:.1f}" if table in IN_PERCENT else f"{x:.3g}"
 
 
 def _line(cells):

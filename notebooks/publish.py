@@ -1,6 +1,6 @@
 """Copy the results of a batch where they are committed.
 
-    python notebooks/publish.py runs/studies
+    python -m notebooks.publish runs/studies
 
 Tables go to data/results/NAME, figures to figures/NAME, where NAME is a run's parameter `results`,
 or its dataset; of a run with the default parameters the executed notebook takes the place of the

@@ -1,6 +1,6 @@
 """Write the README's sections of numbers from data/results.
 
-python notebooks/readme.py
+python -m notebooks.readme
 """
 
 import json
@@ -8,6 +8,8 @@ import json
 import numpy as np
 import pandas as pd
 
+from ledger import judging, page
+from ledger import tables as claim_tables
 from pruninglib import percent, plateau
 from pruninglib.paths import PUBLISHED, RESULTS, ROOT, written_whole
 
@@ -49,6 +51,17 @@ def headline():
         f"single images, {faster[1]} in batches of 256, {faster[2]} in batches of 10,000. That is "
         "for calls one after another; if something else ran between single images, it gains less: "
         "see [How fast is it, and why](benchmarks/README.md#how-fast-is-it-and-why).\n"
+    )
+
+
+def claims():
+    """Return how many of the published claims hold, and which, as Markdown."""
+    tables = claim_tables.read()
+    found = judging.judge(tables)
+    published = pd.read_csv(PUBLISHED / "claims.csv").set_index("id")
+    return (
+        f"{page.summary(found, published)}\nWhat each says, how it was judged and what was "
+        "measured: [CLAIMS.md](CLAIMS.md). `make results` measures it again.\n"
     )
 
 
@@ -412,7 +425,8 @@ def running_times():
 
 def updated(text):
     """Return the README's text with the sections of numbers written anew."""
-    for name, section in {"headline": headline, "story": story, "results": results}.items():
+    sections = {"headline": headline, "claims": claims, "story": story, "results": results}
+    for name, section in sections.items():
         begin, end = (
             f"<!-- {name}: written by notebooks/readme.py -->\n",
             f"<!-- end of {name} -->\n",

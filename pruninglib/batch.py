@@ -73,11 +73,13 @@ def _run(runs, options):
         to_do = [run for run in runs if not finished(output, run.key)]
         before, done = len(runs) - len(to_do), 0
 
-        def tick(waiting):
+        def tick(running):
             ended = done + len(failed)
-            each = (time.monotonic() - start) / ended if ended else None
-            left = f", {each * waiting / 60:.0f} min left" if ended else ""
-            _show(f"{before + done} of {len(runs)} done, {len(failed)} failed{left}")
+            so_far = f"{before + done} of {len(runs)} done, {running} running, {len(failed)} failed"
+            if ended:
+                minutes = (time.monotonic() - start) / 60 * (len(to_do) - ended) / ended
+                so_far += f", {minutes:.0f} min left"
+            _show(so_far)
 
         how = (options.jobs, options.scheduler, options.timeout)
         for run, outcome in outcomes(to_do, scratch, *how, tick):

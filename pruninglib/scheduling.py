@@ -22,7 +22,7 @@ def outcomes(runs, scratch, jobs=1, scheduler=None, minutes=None, tick=lambda ru
             pruninglib, but see no disk of this machine: everything travels as bytes. Those that
             want to be alone are, if each machine has one worker with one thread.
         minutes: time limit of each.
-        tick: called about once a second with the number of notebooks that run or wait to.
+        tick: called about once a second with the number of notebooks that run.
 
     However this generator ends, what still runs is killed (on the cluster, within seconds).
     """
@@ -42,7 +42,7 @@ def _outcomes(runs, pool, minutes, tick):
             waiting[submit(run, content, run.changed, minutes=minutes)] = run
         while waiting:
             ended, _ = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
-            tick(len(waiting) - len(ended))
+            tick(sum(future.running() for future in waiting if future not in ended))
             for future in ended:
                 run = waiting.pop(future)
                 yield run, _outcome(run, future)

@@ -1,7 +1,9 @@
 """Batches of real processes: what happens when they fail, die or meet, and that nothing is lost."""
 
+import contextlib
 import json
 import os
+import pty
 import resource
 import signal
 import socket
@@ -69,9 +71,8 @@ def grid(place, **parameters):
 def start(place, *options, **how):
     command = [sys.executable, "-m", "pruninglib.batch", str(place / "grid.yaml")]
     command += ["--output", str(place / "out"), *options]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **how
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(command, **pipes | how)
 
 
 def run(place, *options, **how):
@@ -148,6 +149,23 @@ def test_nothing_is_run_twice(place):
     nothing_is_left_behind(place)
 
 
+def test_a_terminal_is_told_how_far_it_is(place):
+    grid(place, seed=[0, 1], seconds=[1.5])
+    terminal, end = pty.openpty()
+    process = start(place, stderr=end)
+    os.close(end)
+    said = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while more := os.read(terminal, 1000):
+            said += more
+    output, _ = process.communicate(timeout=60)
+    os.close(terminal)
+    lines = [line.strip() for line in said.decode().split("\r")]
+    assert "0 of 2 done, 1 running, 0 failed" in lines
+    assert "1 of 2 done, 1 running, 0 failed, 0 min left" in lines
+    assert output.startswith("2 of 2 runs done"), "quiet where nobody looks"
+
+
 def nothing_is_left_behind(place):
     kinds = {path.name for path in (place / "out").iterdir() if not path.is_dir()}
     assert kinds <= {".lock"}
@@ -191,8 +209,8 @@ def test_a_batch_that_is_killed_or_stopped_takes_all_along_and_can_go_on(number,
 def test_a_run_over_its_time_limit_is_killed(place):
     grid(place, seed=[0, 1], seconds=[60.0])
     (place / "said" / "1.began").write_text("0")  # this one does not sleep
-    code, output = run(place, "--timeout", "0.15", "--jobs", "2")
-    assert code == 1 and "over its time limit of 0.15 minutes" in output
+    code, output = run(place, "--timeout", "0.5", "--jobs", "2")
+    assert code == 1 and "over its time limit of 0.5 minutes" in output
     assert found(place) == {1: 2.0}
     wait_for(lambda: not kernels(place), 15)
 

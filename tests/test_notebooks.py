@@ -109,7 +109,8 @@ def test_a_second_execution_computes_the_same(executed, tmp_path):
         command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-q"]
         options = ["--nbval-cell-timeout=300", "-p", "no:cacheprovider", "-W", "default"]
         environment = {**os.environ, "PRUNINGLIB_RUNS": str(tmp_path)}
-        environment |= threads(max(1, os.cpu_count() // 2))  # as in the batch
+        cores = json.loads((executed[path] / "result.json").read_text())["threads"]
+        environment |= threads(cores) if cores else {}
         command = [*command, *options, str(executed[path] / "notebook.ipynb")]
         return subprocess.run(
             command, env=environment, cwd=tmp_path, capture_output=True, text=True
