@@ -1,29 +1,30 @@
-"""What the claims on time and bytes are about, measured; these depend on no dataset.
+"""What the claims on time and bytes are about, measured.
 
-Intervals are the quartiles over turns, in which the networks were timed one after another.
+Intervals are the quartiles over turns, in which the networks were timed one after another, or, for
+a ratio of such ratios, as wide as theirs allow.
 """
 
 import numpy as np
 
-from ledger.measures import recovered
+from ledger.measures import recovered, rows
 from ledger.verdicts import Measured
+
+MEASURED = "mnist"  # the dataset whose images the networks were timed on
 
 
 def speed_up(tables, dataset, stage, sparsity, batch_size, runtime=None, over="speed_up_fastest"):
     """Return the largest speed-up over the dense network."""
-    times = tables["times"]
-    found = times[(times["stage"] == stage) & np.isclose(times["sparsity"], sparsity)]
-    found = found[found["batch_size"] == batch_size]
-    if runtime:
-        found = found[found["runtime"] == runtime]
+    how = {"runtime": runtime} if runtime else {}
+    found = rows(
+        tables, "times", MEASURED, stage=stage, sparsity=sparsity, batch_size=batch_size, **how
+    )
     best = found.loc[found[over].idxmax()]
     return Measured(*(float(best[f"{over}{end}"]) for end in ("", "_q1", "_q3")))
 
 
 def of_tf_sparse(tables, dataset, sparsity):
     """Return the speed-up of tf.sparse over TensorFlow's dense products, batches of 64."""
-    table = tables["tf_sparse"]
-    row = table[np.isclose(table["sparsity"], sparsity)].iloc[0]
+    row = rows(tables, "tf_sparse", MEASURED, sparsity=sparsity).iloc[0]
     return Measured(*(float(row[name]) for name in ("speed_up", "speed_up_q1", "speed_up_q3")))
 
 
@@ -46,7 +47,7 @@ def _ratio(one, other):
 def at_equal_accuracy(tables, dataset, batch_size=10_000, tolerance=0.01):
     """Return the speed-up with the most units gone that cost no more, after 1000 iterations."""
     kept = [0.0]
-    for sparsity in sorted(set(tables["units"]["sparsity"]) - {0.0}):
+    for sparsity in sorted(set(rows(tables, "units", dataset)["sparsity"]) - {0.0}):
         if recovered(tables, dataset, "unit", sparsity, 1000).mean() >= -tolerance:
             kept.append(sparsity)
     stage = "shrunk" if kept[-1] else "dense"
@@ -54,8 +55,11 @@ def at_equal_accuracy(tables, dataset, batch_size=10_000, tolerance=0.01):
 
 
 def time_after_retraining(tables, dataset):
-    """Return the time of shrunk networks after retraining over that before: median, quartiles."""
-    times = tables["times"][tables["times"]["runtime"] == "compiled"]
+    """Return the time of shrunk networks after retraining over that before.
+
+    Median and quartiles over sparsities and batch sizes.
+    """
+    times = rows(tables, "times", MEASURED, runtime="compiled")
     found = times.pivot_table("speed_up", ["sparsity", "batch_size"], "stage")
     ratios = (found["shrunk"] / found["shrunk, retrained"]).dropna()
     low, middle, high = np.percentile(ratios, (25, 50, 75))
@@ -64,6 +68,9 @@ def time_after_retraining(tables, dataset):
 
 def share_of_bytes(tables, dataset, sparsity):
     """Return the bytes of a weight-pruned network's file over those of the dense one's."""
-    table = tables["bytes"][tables["bytes"]["method"] == "weight"].set_index("sparsity")[".npz"]
-    share = float(table[sparsity] / table[0.0])
+    sparse, dense = (
+        rows(tables, "bytes", MEASURED, method="weight", sparsity=s)[".npz"].iloc[0]
+        for s in (sparsity, 0.0)
+    )
+    share = float(sparse / dense)
     return Measured(share, share, share)

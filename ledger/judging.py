@@ -3,10 +3,11 @@
 from typing import NamedTuple
 
 from ledger.claims import CLAIMS, Part
+from ledger.costs import MEASURED
 from ledger.verdicts import UNKNOWN, Measured, of_claim, of_part, over_seeds
 
 DATASETS = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
-OF_NO_DATASET = ("times", "tf_sparse", "bytes")
+ON_ONE = ("times", "tf_sparse", "bytes")  # tables of times and bytes
 
 
 class Judged(NamedTuple):
@@ -22,14 +23,14 @@ class Judged(NamedTuple):
 def judge(tables):
     """Return {claim: list of `Judged`}; what is not in the tables cannot be said.
 
-    What depends on no dataset is judged once, as of the source's first one.
+    Times and bytes are judged once, for their dataset.
     """
     return {
         claim: [
             _judge(part, tables, dataset, dataset in own)
             for part in parts
             for dataset in DATASETS
-            if part.table not in OF_NO_DATASET or dataset == own[0]
+            if part.table not in ON_ONE or dataset == MEASURED
         ]
         for claim, (own, parts) in CLAIMS.items()
     }
@@ -45,6 +46,13 @@ def _judge(part, tables, dataset, own):
 
 
 def verdict(found, own=True):
-    """Return the verdict on a claim for the source's datasets, or for the others; "" if none."""
-    parts = [judged.verdict for judged in found if judged.own == own]
-    return of_claim(parts) if parts else ""
+    """Return the verdict on a claim for the source's datasets, or for the others; "" if none.
+
+    As long as a part is not measured it cannot be said.
+    """
+    parts = [judged for judged in found if judged.own == own]
+    if not parts:
+        return ""
+    if any(judged.measured is None for judged in parts):
+        return UNKNOWN
+    return of_claim([judged.verdict for judged in parts])

@@ -4,6 +4,7 @@ Each function takes the tables, as from `ledger.tables.read`, and a dataset's na
 """
 
 import numpy as np
+import pandas as pd
 
 
 def rows(tables, name, dataset, **columns):
@@ -20,6 +21,9 @@ def rows(tables, name, dataset, **columns):
 def accuracy(tables, name, dataset, sparsity, **columns):
     """Return the accuracies at a sparsity, by seed."""
     found = rows(tables, name, dataset, sparsity=float(sparsity), **columns)
+    if not found["seed"].is_unique:
+        what = f"dataset {dataset}, {sparsity=}, {columns}"
+        raise ValueError(f"{name} has a seed twice, with {what}.")
     return found.set_index("seed")["accuracy"]
 
 
@@ -36,12 +40,21 @@ def gain(tables, dataset, method, sparsity, epochs, rate=1e-3):
 
 
 def plateau(tables, dataset, method, epochs, rate=1e-3, tolerance=0.01):
-    """Return the largest sparsity whose accuracy is within the tolerance of dense, by seed."""
+    """Return the sparsity from which on more than the tolerance is lost, by seed.
+
+    Between the last sparsity with less and the next one it is interpolated.
+    """
     how = {"method": method, "epochs": epochs, "learning_rate": rate}
     table = rows(tables, "sweep", dataset, **how)
-    dense = table[table["sparsity"] == 0].set_index("seed")["accuracy"]
-    lost = table["seed"].map(dense) - table["accuracy"]
-    return table[lost <= tolerance + 1e-9].groupby("seed")["sparsity"].max()
+    table = table.pivot_table("accuracy", "sparsity", "seed")
+    lost = table.iloc[0] - table
+    found = {}
+    for seed in table:
+        losses = lost[seed].to_numpy()
+        last = np.flatnonzero(losses <= tolerance + 1e-9)[-1]
+        ends = slice(last, last + 2)
+        found[seed] = np.interp(tolerance, losses[ends], table.index[ends])
+    return pd.Series(found)
 
 
 def recovered(tables, dataset, method, sparsity, iterations, mask="held"):
@@ -50,6 +63,13 @@ def recovered(tables, dataset, method, sparsity, iterations, mask="held"):
     how = {"method": method, "stage": "retrained", "iterations": iterations, "mask": mask}
     dense = accuracy(tables, name, dataset, 0, method=method, stage="pruned")
     return accuracy(tables, name, dataset, sparsity, **how) - dense
+
+
+def sparsity_left(tables, dataset, sparsity, iterations, mask):
+    """Return the sparsity after retraining, by seed."""
+    how = {"stage": "retrained", "iterations": iterations, "mask": mask}
+    found = rows(tables, "weights", dataset, sparsity=float(sparsity), **how)
+    return found.set_index("seed")["measured_sparsity"]
 
 
 def longer(tables, dataset, epochs, than):
@@ -96,15 +116,14 @@ def light_gain(tables, dataset, rate, sparsities, epochs=50):
     return sum(gains) / len(gains)
 
 
-def shape(tables, dataset, column, epochs, rate=1e-3):
-    """Return the mean of a column of the layers' statistics over the hidden layers, by seed."""
-    found = rows(tables, "shapes", dataset, epochs=epochs, learning_rate=rate)
-    return found.groupby("seed")[column].mean()
+def kurtosis(tables, dataset, layer, rate, epochs=50):
+    """Return the excess kurtosis of a layer's weights, by seed."""
+    found = rows(tables, "shapes", dataset, epochs=epochs, learning_rate=rate, layer=layer)
+    return found.set_index("seed")["kurtosis"]
 
 
 def more_small_weights(tables, dataset, epochs=5):
     """Return the share of small weights minus that of small column norms."""
-    weights, norms = (
-        shape(tables, dataset, column, epochs) for column in ("small_weights", "small_norms")
-    )
-    return weights - norms
+    found = rows(tables, "shapes", dataset, epochs=epochs, learning_rate=1e-3)
+    means = found.groupby("seed")[["small_weights", "small_norms"]].mean()
+    return means["small_weights"] - means["small_norms"]

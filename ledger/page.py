@@ -1,7 +1,7 @@
 """CLAIMS.md: every published claim, what we measured, and whether it holds."""
 
 from collections import Counter
-from math import inf
+from math import inf, isnan
 
 import pandas as pd
 
@@ -58,16 +58,21 @@ def _section(row, claim, found):
     for part in dict.fromkeys(judged.part.what for judged in found):
         of_part = {judged.dataset: judged for judged in found if judged.part.what == part}
         first = next(iter(of_part.values())).part
-        cells = [_cell(of_part.get(dataset), len(of_part)) for dataset in DATASETS]
-        lines.append(_line([first.what, _limits(first), *cells, first.table]))
+        cells = [_cell(of_part.get(dataset)) for dataset in DATASETS]
+        lines.append(_line([first.what, _limits(first), *cells, _files(first.table)]))
     return "\n".join(lines) + "\n"
 
 
 def why(found):
     """Return the reason of a verdict: what held, what did not, what cannot be said."""
+    own = [judged for judged in found if judged.own]
     sentences = []
+    if len(own) > 1:
+        counts = Counter(judged.verdict for judged in own)
+        told = ", ".join(f"{counts[v]} {v}" for v in (HOLDS, FAILS, UNKNOWN) if counts[v])
+        sentences.append(f"Of {len(own)} parts: {told}.")
     for mark, begin in ((HOLDS, "Holds"), (FAILS, "Does not"), (UNKNOWN, "Cannot be said")):
-        parts = [judged for judged in found if judged.own and judged.verdict == mark]
+        parts = [judged for judged in own if judged.verdict == mark]
         named = [f"{j.part.what}{_where(j, found)}: {_value(j)}" for j in parts[:AT_MOST]]
         if more := len(parts) - AT_MOST:
             named += [f"and {more} more"] * (more > 0)
@@ -90,10 +95,12 @@ def _value(judged):
     return f"{value} [{low}, {high}]{_unit(judged.part)}"
 
 
-def _cell(judged, count):
-    if judged is None:
-        return ""
-    return f"{_value(judged)} {'' if judged.own or count == 1 else '(other) '}{judged.verdict}"
+def _cell(judged):
+    return f"{_value(judged)} {judged.verdict}" if judged else ""
+
+
+def _files(names):
+    return ", ".join(f"[{name}](data/results/claims/{name}.csv)" for name in names.split(", "))
 
 
 def _limits(part):
@@ -120,15 +127,19 @@ def _line(cells):
 
 
 def _runs(runs):
-    lines = ["## The runs", "", "| run | dataset | epochs | minutes | date | device |"]
-    lines += ["|---" * 6 + "|"]
+    lines = ["## The runs", ""]
+    lines += ["| run | dataset | epochs | minutes | threads | date | device | code |"]
+    lines += ["|---" * 8 + "|"]
     for _, row in runs.iterrows():
-        minutes = f"{row['seconds'] / 60:.0f}"
-        cells = [row["run"], row["dataset"], str(row["epochs"]), minutes, row["date"][:10]]
-        lines.append(_line([*cells, row["device"]]))
-    total = runs["seconds"].sum() / 3600
+        threads = "all" if isnan(row["threads"]) else f"{row['threads']:.0f}"
+        cells = [row["run"], row["dataset"], str(row["epochs"]), f"{row['seconds'] / 60:.0f}"]
+        lines.append(_line([*cells, threads, row["date"][:10], row["device"], row["code"]]))
+    at_once = runs["threads"].map(lambda count: 1 if isnan(count) else 2 / count)
+    hours = (runs["seconds"] / at_once).sum() / 3600
     lines += [
         "",
-        f"Together {total:.1f} hours; two at a time with a thread each, but for the times.",
+        f"Runs of one thread two at a time, the others alone: {hours:.1f} hours on 2 cores.",
     ]
+    if len(set(runs["code"])) > 1:
+        lines += ["The library was edited between the runs: `code` is a hash of its source."]
     return "\n".join(lines) + "\n"

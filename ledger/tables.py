@@ -26,19 +26,20 @@ def read(folder=FOLDER):
 
 
 def take_over(batch, folder=FOLDER):
-    """Take over the results of a batch, each in the place of a run with the same parameters."""
-    known = read(folder) if folder.exists() else {}
-    found = [_tables(key, result) for key, result in results(batch).items()]
-    replaced = {row["asked"] for tables in found for row in tables["runs"]}
-    if "runs" in known:
-        old = known["runs"]["run"][known["runs"]["asked"].isin(replaced)]
-        known = {name: table[~table["run"].isin(old)] for name, table in known.items()}
-    for name in {name for tables in [known, *found] for name in tables}:
-        new = [pd.DataFrame(tables[name]) for tables in found if name in tables]
-        whole = pd.concat([*([known[name]] if name in known else []), *new])
-        whole = whole.sort_values("run", kind="stable").dropna(axis="columns", how="all")
+    """Take over the results of a batch; of runs with the same parameters the newest counts."""
+    found, known = results(batch), read(folder)
+    parts = [{name: table[~table["run"].isin(found)] for name, table in known.items()}]
+    for key, result in found.items():
+        parts.append({name: pd.DataFrame(rows) for name, rows in _tables(key, result).items()})
+    whole = {
+        name: pd.concat([part[name] for part in parts if name in part])
+        for name in {name for part in parts for name in part}
+    }
+    newest = whole["runs"].sort_values("date").drop_duplicates("asked", keep="last")["run"]
+    for name, table in whole.items():
+        table = table[table["run"].isin(newest)].sort_values("run", kind="stable")
         with written_whole(folder / f"{name}.csv") as path:
-            whole.to_csv(path, index=False, float_format="%.7g")
+            table.dropna(axis="columns", how="all").to_csv(path, index=False, float_format="%.7g")
 
 
 def _tables(key, result):

@@ -23,7 +23,7 @@ STRIPPED = "metadata.papermill cell.metadata.papermill cell.metadata.execution m
 
 def publish(batch, results_folder=RESULTS, figures=FIGURES, notebooks=NOTEBOOKS):
     """Copy the tables, figures and default notebooks of all finished runs of a batch."""
-    found = results(batch)
+    found = newest(results(batch))
     for key in found:
         check_same_code(key, batch, notebooks)
     for key, result in found.items():
@@ -42,6 +42,16 @@ def publish(batch, results_folder=RESULTS, figures=FIGURES, notebooks=NOTEBOOKS)
                 options = ["--keep-output", "--keep-count", "--extra-keys", STRIPPED]
                 subprocess.run([sys.executable, "-m", "nbstripout", *options, path], check=True)
         print(f"{key}: {name}")
+
+
+def newest(found):
+    """Return those of the results that no later one has the notebook and parameters of."""
+    by_date = sorted(found.items(), key=lambda item: item[1]["date"])
+    last = {
+        (key.rpartition("-")[0], json.dumps(result["parameters"], sort_keys=True)): key
+        for key, result in by_date
+    }
+    return {key: found[key] for key in found if key in last.values()}
 
 
 def check_same_code(key, batch, notebooks=NOTEBOOKS):

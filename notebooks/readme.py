@@ -233,7 +233,7 @@ def accuracy_table(name):
     """Return the accuracies of one dataset, pruned, repaired and retrained, as Markdown."""
     weights, units = read(name, "2_weight_prune_recovery"), read(name, "3_unit_prune_recovery")
     if "start" not in weights or "start" not in units:
-        return f"### {NAMES[name]}\n\nRecovery is to be measured again: `make results`.\n\n"
+        return f"### {NAMES[name]}\n\nRecovery is to be measured again: `make studies`.\n\n"
     in_rounds = read(name, "2_weight_prune_recovery_rounds")
     gradual = read(name, "2_weight_prune_recovery_gradual")
     more = pd.read_csv(RESULTS / name / "3_unit_prune_recovery_more.csv")

@@ -11,9 +11,11 @@ one leaves FOLDER/KEY.failed.ipynb. Whatever happened, run the same command agai
 import argparse
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 from pruninglib.grid import read_grid
+from pruninglib.isolated import with_error
 from pruninglib.scheduling import outcomes
 from pruninglib.store import failed_notebook, finished, locked, save, save_failed
 
@@ -27,7 +29,7 @@ def main(arguments=None):
         options = _options(arguments)
         runs = read_grid(options.grid)
         return _list(runs, options) if options.dry_run else _run(runs, options)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -74,23 +76,26 @@ def _run(runs, options):
         before, done = len(runs) - len(to_do), 0
 
         def tick(running):
-            ended = done + len(failed)
-            so_far = f"{before + done} of {len(runs)} done, {running} running, {len(failed)} failed"
-            if ended:
-                minutes = (time.monotonic() - start) / 60 * (len(to_do) - ended) / ended
-                so_far += f", {minutes:.0f} min left"
-            _show(so_far)
+            parts = [f"{before + done} of {len(runs)} done"]
+            parts += [f"{running} running"] if running else []  # a cluster does not tell
+            parts += [f"{len(failed)} failed"]
+            if over := done + len(failed):
+                minutes = (time.monotonic() - start) / 60 * (len(to_do) - over) / over
+                parts += [f"{minutes:.0f} min left"]
+            _show(", ".join(parts))
 
         how = (options.jobs, options.scheduler, options.timeout)
-        for run, outcome in outcomes(to_do, scratch, *how, tick):
-            if error := _store(output, run, outcome):
-                failed[run.key] = error
-            else:
-                done += 1
+        with closing(outcomes(to_do, scratch, *how, tick)) as ended:
+            for run, outcome in ended:
+                if error := _store(output, run, outcome):
+                    failed[run.key] = error
+                else:
+                    done += 1
     _show("")
     print(f"{before + done} of {len(runs)} runs done, {before} of them before: {output}")
     for key, error in failed.items():
-        print(f"Failed: {key}: {error}\n  see {failed_notebook(output, key)}")
+        path = failed_notebook(output, key)
+        print(f"Failed: {key}: {error}" + (f"\n  see {path}" if path.exists() else ""))
     return 1 if failed else 0
 
 
@@ -102,7 +107,9 @@ def _store(output, run, outcome):
     try:
         save(output, run.key, outcome.files)
     except OSError as error:
-        return f"its results could not be stored: {error}. Mend that and run the command again"
+        said = f"its results could not be stored: {error}. Mend that and run the command again"
+        save_failed(output, run.key, with_error(outcome.files["notebook.ipynb"], said))
+        return said
     return ""
 
 

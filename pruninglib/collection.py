@@ -16,13 +16,12 @@ def results(folder):
 
 
 def changing(found):
-    """Return the names of the parameters that differ between results."""
-    return {
-        name
-        for result in found.values()
-        for name, value in result["parameters"].items()
-        if any(other["parameters"].get(name) != value for other in found.values())
-    }
+    """Return the names of the parameters that differ between results that have them."""
+    values = {}
+    for result in found.values():
+        for name, value in result["parameters"].items():
+            values.setdefault(name, []).append(value)
+    return {name for name, all_ in values.items() if any(value != all_[0] for value in all_)}
 
 
 def collect(folder):

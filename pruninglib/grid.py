@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +26,7 @@ class Run(NamedTuple):
     """One run of a notebook."""
 
     notebook: Path
+    content: bytes  # of the notebook
     changed: dict  # {parameter: value} that differ from the notebook's own
     parameters: dict  # {parameter: value}, all
     alone: bool  # whether nothing else may run beside it
@@ -69,9 +71,8 @@ def _runs(path, block):
         changed = {**_profile(profile, notebook), **checked(path, wanted, own)}
         changed = {name: value for name, value in changed.items() if own[name] != value}
         parameters = own | changed
-        yield Run(
-            notebook, changed, parameters, bool(block.get("alone")), _key(notebook, parameters)
-        )
+        alone, content = bool(block.get("alone")), notebook.read_bytes()
+        yield Run(notebook, content, changed, parameters, alone, _key(notebook, parameters))
 
 
 def _list(path, name, values):
@@ -92,7 +93,8 @@ def _profile(path, notebook):
     wanted, own = (_yaml(path) or {}) if path else {}, defaults(notebook)
     beside = {}
     for other in notebook.parent.glob("*.ipynb"):
-        beside |= defaults(other)
+        with suppress(ValueError):  # it is no notebook with parameters
+            beside |= defaults(other)
     fitting = checked(path, wanted, beside | own)
     return {name: value for name, value in fitting.items() if name in own}
 

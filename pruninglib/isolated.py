@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import yaml
 
-from pruninglib.paths import BASELINES
+from pruninglib.paths import BASELINES, data_folders
 
 # the kernel is papermill's child and ends with it, as papermill ends with this process
 STARTUP = """import os
@@ -78,8 +78,8 @@ def threads(count):
 def _environment(folder, data, count):
     found = dict(os.environ, IPYTHONDIR=str(folder / "ipython"))
     found |= {"PRUNINGLIB_RUNS": str(folder / "runs"), "PRUNINGLIB_BASELINES": str(BASELINES)}
-    if data:
-        found["PRUNINGLIB_DATA"] = str(folder / "data")
+    if data or "PRUNINGLIB_DATA" in found:
+        found["PRUNINGLIB_DATA"] = str(folder / "data" if data else data_folders()[0])
     return found | (threads(count) if count else {})
 
 
@@ -91,23 +91,23 @@ def _papermill(folder, changed, environment, minutes, stopped):
     command += ["in.ipynb", "notebook.ipynb", "-b", changed, "--no-progress-bar"]
     deadline = time.monotonic() + 60 * minutes if minutes else float("inf")
     with (folder / "log").open("w+") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+        process = subprocess.Popen(  # in a session of its own, which Ctrl-C does not reach
+            command, cwd=folder, env=environment, start_new_session=True, **pipes
         )
-        ended = None
-        while ended is None:
-            try:
-                process.wait(0.5)
-            except subprocess.TimeoutExpired:
-                if stopped() or time.monotonic() > deadline:
-                    ended = (
-                        "stopped" if stopped() else f"over its time limit of {minutes:g} minutes"
-                    )
-                    process.kill()
-                    process.wait()
-            else:
-                ended = _ending(process.returncode, log)
-    return ended
+        try:
+            while True:
+                try:
+                    process.wait(0.5)
+                    return _ending(process.returncode, log)
+                except subprocess.TimeoutExpired:
+                    if stopped():
+                        return "stopped"
+                    if time.monotonic() > deadline:
+                        return f"over its time limit of {minutes:g} minutes"
+        finally:
+            process.kill()
+            process.wait()
 
 
 def _ending(code, log):
@@ -122,6 +122,9 @@ def _outputs(folder):
     """Return {name: bytes} of what a notebook wrote, and what is wrong with it, if anything."""
     written = [path for path in sorted((folder / "runs").rglob("[!.]*")) if path.is_file()]
     files = {path.name: path.read_bytes() for path in written}
+    if len(files) < len(written):
+        names = ", ".join(str(path.relative_to(folder / "runs")) for path in written)
+        return files, f"wrote several files of one name, in {names}; give each a name of its own"
     results = [name for name in files if name.endswith("result.json")]
     if len(results) != 1:
         return files, f"wrote {len(results)} results; its last cell must call pl.write_result once"

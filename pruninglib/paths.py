@@ -10,14 +10,14 @@ DATA = ROOT / "data"
 PUBLISHED = DATA / "published"
 RESULTS = DATA / "results"
 FIGURES = ROOT / "figures"
-RUNS = Path(os.environ.get("PRUNINGLIB_RUNS") or ROOT / "runs")
-BASELINES = Path(os.environ.get("PRUNINGLIB_BASELINES") or RUNS / "baselines")
+RUNS = Path(os.environ.get("PRUNINGLIB_RUNS") or ROOT / "runs").resolve()
+BASELINES = Path(os.environ.get("PRUNINGLIB_BASELINES") or RUNS / "baselines").resolve()
 
 
 def data_folders():
     """Return the folders in which a dataset's file NAME.npz is looked for, in that order."""
     own = os.environ.get("PRUNINGLIB_DATA")
-    return [Path(own), DATA] if own else [DATA]
+    return [Path(own).resolve(), DATA] if own else [DATA]
 
 
 def data_files(name):

@@ -6,6 +6,7 @@ from html import escape
 
 import pandas as pd
 from nbconvert.filters.markdown import markdown2html
+from pandas.api.types import is_numeric_dtype
 
 from pruninglib.collection import changing, results
 from pruninglib.paths import written_whole
@@ -29,7 +30,7 @@ summary {{ cursor: pointer; font-weight: bold }}
 </body></html>
 """
 TABULAR = {"accuracy": percent, "median_ms": lambda ms: f"{ms.median():.3g}"}  # how to sum up
-SKIPPED = ("seed", "steady", "calls", "repeats", "threads")
+NUMBERS = ("iterations", "distillation", "learning_rate", "batch_size")  # that tell rows apart
 
 
 def report(folder):
@@ -83,24 +84,24 @@ def _table(found, differing):
     """Return the first table that can be summed up against sparsity, over all runs, as HTML."""
     rows = []
     for result in found.values():
-        own = {n: str(v) for n, v in result["parameters"].items() if n in differing}
-        rows += [{**own, **row} for row in result["rows"] if {"sparsity"} < set(row)]
-    table = pd.DataFrame(rows)
-    for value, summed in TABULAR.items():
-        if value in table:
-            part = table[table[value].notna()]
-            part = part[part["table"] == part["table"].iloc[0]].dropna(axis="columns", how="all")
-            names = [
-                name
-                for name in part.columns
-                if name not in (*SKIPPED, "table", "sparsity")
-                and (part[name].dtype != float or name in ("iterations", "learning_rate"))
-                and 1 < part[name].nunique() < 20
-            ]
-            part = part.fillna({name: "" for name in names})
-            wide = part.pivot_table(value, names or ["table"], "sparsity", summed, sort=False)
-            return f'<div class="wide">{wide.to_html(na_rep="", border=0)}</div>'
-    return ""
+        columns = {column for row in result["rows"] for column in row}
+        own = {n: str(v) for n, v in result["parameters"].items() if n in differing - columns}
+        rows += [{**own, **row} for row in result["rows"] if "sparsity" in row]
+    first = next((row for row in rows if row.keys() & TABULAR), None)
+    if not first:
+        return ""
+    part = pd.DataFrame(row for row in rows if row["table"] == first["table"])
+    value = next(name for name in TABULAR if name in first)
+    names = [
+        name
+        for name in part.columns
+        if (name in NUMBERS or not is_numeric_dtype(part[name]))
+        and name != "table"
+        and len(part[name].unique()) > 1
+    ]
+    part = part.fillna({name: "" for name in names})
+    wide = part.pivot_table(value, names or ["table"], "sparsity", TABULAR[value], sort=False)
+    return f'<div class="wide">{wide.to_html(na_rep="", border=0)}</div>'
 
 
 def _outputs(notebook):

@@ -2,10 +2,8 @@
 
 import os
 import threading
-import uuid
 from concurrent.futures import FIRST_COMPLETED, CancelledError, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from functools import partial
 
 from pruninglib.isolated import Outcome, run_notebook, with_error
 from pruninglib.paths import data_files
@@ -38,8 +36,7 @@ def _outcomes(runs, pool, minutes, tick):
     with pool as submit:
         waiting = {}
         for run in runs:
-            content = run.notebook.read_bytes()
-            waiting[submit(run, content, run.changed, minutes=minutes)] = run
+            waiting[submit(run, run.content, run.changed, minutes=minutes)] = run
         while waiting:
             ended, _ = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
             tick(sum(future.running() for future in waiting if future not in ended))
@@ -53,7 +50,7 @@ def _outcome(run, future):
         return future.result()
     except (Exception, CancelledError) as error:  # whatever the machine, or the cluster, says
         said = f"{type(error).__name__}: {error}"
-        return Outcome({"notebook.ipynb": with_error(run.notebook.read_bytes(), said)}, said)
+        return Outcome({"notebook.ipynb": with_error(run.content, said)}, said)
 
 
 @contextmanager
@@ -72,15 +69,13 @@ def _machine(scratch, jobs):
 @contextmanager
 def _cluster(address, runs):
     try:
-        from distributed import Client, Event
+        from distributed import Client
     except ImportError as error:
         raise ValueError("A scheduler needs Dask: pip install distributed") from error
     try:
         client = Client(address, timeout=10)
     except OSError as error:
         raise ValueError(f"No Dask scheduler answers at {address}: {error}") from error
-    name = f"stop-{uuid.uuid4()}"
-    stop = Event(name, client=client)
     names = {run.parameters.get("dataset") for run in runs}
     # as results of tasks, which Dask makes again when the worker that held them is gone
     data = {dataset: client.submit(dict, data_files(dataset), pure=False) for dataset in names}
@@ -88,18 +83,18 @@ def _cluster(address, runs):
 
     def submit(run, *arguments, **more):
         files = data[run.parameters.get("dataset")]
-        how = {"data": files, "stopped": partial(is_set, name)}
-        return pool.submit(run_notebook, *arguments, **how, **more)
+        return pool.submit(run_notebook, *arguments, data=files, stopped=cancelled, **more)
 
     try:
         yield submit
     finally:
-        stop.set()
-        client.close()
+        client.close()  # the scheduler cancels what nobody waits for
 
 
-def is_set(name):
-    """Say whether an event of the cluster is set; for workers."""
-    from distributed import Event
+def cancelled():
+    """Say, in a worker of the cluster, whether nobody waits for the task at hand any more."""
+    from distributed import get_worker
 
-    return Event(name).is_set()
+    worker = get_worker()
+    task = worker.state.tasks.get(worker.get_current_task())
+    return task is None or task.state in ("cancelled", "released", "forgotten")

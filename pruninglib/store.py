@@ -46,6 +46,7 @@ def save(folder, key, files):
     try:
         for name, content in files.items():
             (part / name).write_bytes(content)
+        shutil.rmtree(folder / key, ignore_errors=True)  # it has no result, else it were skipped
         os.rename(part, folder / key)
     except OSError:
         shutil.rmtree(part, ignore_errors=True)

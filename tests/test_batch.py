@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from pruninglib import batch
+from pruninglib.collection import changing
 
 PARAMETERS = """seed: int = 0  # a number
 seconds: float = 0.0  # to sleep
@@ -190,16 +191,17 @@ def test_a_killed_papermill_takes_its_kernel_along(place):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_batch_that_is_killed_or_stopped_takes_all_along_and_can_go_on(number, place):
     grid(place, seed=[0, 1], seconds=[60.0])
-    process = start(place, "--jobs", "2")
+    process = start(place, "--jobs", "2", start_new_session=True)
     wait_for(lambda: len(kernels(place)) == 2)
     began = time.monotonic()
-    process.send_signal(number)
+    os.killpg(process.pid, number)  # as a terminal's Ctrl-C does
     output, _ = process.communicate(timeout=60)
     wait_for(lambda: not kernels(place), 15)
     assert time.monotonic() - began < 15
     assert process.returncode == (130 if number == signal.SIGINT else -number)
     assert ("Stopped. The same command goes on" in output) == (number == signal.SIGINT)
     assert not list((place / "said").glob("*.ended"))
+    assert not list((place / "out").glob("*.failed.ipynb"))
     assert found(place) == {}
     assert run(place, "--jobs", "2")[0] == 0
     assert found(place) == {0: 0.0, 1: 2.0}
@@ -238,9 +240,39 @@ def test_results_that_cannot_be_stored_are_told_and_made_again(place, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(batch, "save", save)
         assert batch.main([str(place / "grid.yaml"), "--output", str(place / "out")]) == 1
-    assert "could not be stored: [Errno 28] No space left on device" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "could not be stored: [Errno 28] No space left on device" in said
+    (failed,) = (place / "out").glob("*.failed.ipynb")
+    assert f"see {failed}" in said and "could not be stored" in failed.read_text()
     assert run(place)[0] == 0
     assert found(place) == {0: 0.0}
+
+
+def test_a_result_that_was_deleted_is_made_again(place):
+    grid(place, seed=[0])
+    assert run(place)[0] == 0
+    (path,) = (place / "out").glob("*/result.json")
+    path.unlink()
+    code, output = run(place)
+    assert code == 0 and "1 of 1 runs done, 0 of them before" in output
+    assert found(place) == {0: 0.0}
+
+
+def test_files_of_one_name_are_no_result(place):
+    notebook = nbformat.read(place / "tiny.ipynb", 4)
+    more = "for name in 'ab':\n    (RUNS / name).mkdir()\n"
+    notebook.cells[-1].source += "\n" + more + "    (RUNS / name / 'x.csv').write_text(name)"
+    nbformat.write(notebook, place / "tiny.ipynb")
+    grid(place, seed=[0])
+    code, output = run(place)
+    assert code == 1 and "wrote several files of one name, in a/x.csv, b/x.csv" in output
+
+
+def test_a_folder_that_cannot_be_written_is_told(place, capsys):
+    grid(place, seed=[0])
+    (place / "out").write_text("a file")
+    assert batch.main([str(place / "grid.yaml"), "--output", str(place / "out")]) == 2
+    assert "File exists" in capsys.readouterr().err
 
 
 def dask(*arguments):
@@ -286,6 +318,19 @@ def test_a_cluster_runs_again_what_a_killed_worker_had(place, scheduler):
     assert process.returncode == 0, output
     assert found(place) == {0: 0.0, 1: 2.0, 2: 4.0}
     nothing_is_left_behind(place)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_batch_that_ends_takes_what_runs_on_a_cluster_along(number, place, scheduler):
+    address, _ = scheduler
+    grid(place, seed=[0, 1], seconds=[60.0])
+    process = start(place, "--scheduler", address)
+    wait_for(lambda: len(kernels(place)) == 2)
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    wait_for(lambda: not kernels(place), 30)
+    assert run(place, "--scheduler", address)[0] == 0
+    assert found(place) == {0: 0.0, 1: 2.0}
 
 
 def test_a_scheduler_that_does_not_answer_is_named(place, monkeypatch):
@@ -352,6 +397,12 @@ def test_collected_rows_say_what_they_belong_to(place):
     assert list(table["value"]) == list(2.0 * table["parameter.seed"])
     assert set(table["parameter.seconds"]) == {0.0, 0.01}
     assert "parameter.fault" not in table
+
+
+def test_what_only_some_notebooks_have_does_not_differ():
+    parameters = [{"seed": 0, "rate": 0.1}, {"seed": 1}, {"seed": 1, "rate": 0.1}]
+    found = {str(i): {"parameters": each} for i, each in enumerate(parameters)}
+    assert changing(found) == {"seed"}
 
 
 def test_a_folder_without_results_is_refused(tmp_path, capsys):

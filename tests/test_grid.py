@@ -125,6 +125,13 @@ def test_a_profile_with_a_parameter_of_no_notebook_is_refused(place):
         read(place, content)
 
 
+def test_a_notebook_without_parameters_beside_does_not_disturb(place):
+    (place / "Untitled.ipynb").write_text('{"cells": []}')
+    (place / "broken.ipynb").write_text("{")
+    (run,) = read(place, {"notebooks": ["one.ipynb"], "profiles": ["profile.yaml"]})
+    assert run.changed == {"rate": 2.0, "seed": 1}
+
+
 def test_whole_numbers_become_those_of_the_default(place):
     (run,) = read(place, lists(rate=[1], sparsities=[[0, 1]], units=[[3, 2]]))
     assert run.changed == {"rate": 1.0, "sparsities": [0.0, 1.0], "units": [3, 2]}

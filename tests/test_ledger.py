@@ -10,6 +10,7 @@ import pytest
 
 from ledger import judging, tables, verdicts
 from ledger.claims import CLAIMS
+from ledger.figures import draw
 from ledger.judging import judge, verdict
 from ledger.mistakes import mistakes
 from ledger.page import page, why
@@ -70,36 +71,50 @@ def test_every_published_claim_has_a_rule():
     assert sorted(CLAIMS) == sorted(PUBLISHED_CLAIMS.index) and len(CLAIMS) == 25
 
 
+RECOVERED = {("weight", s, 500) for s in LEVELS} | {
+    *(("unit", 0.8, 500), ("unit", 0.99, 4000)),
+    *(("unit", s, 1000) for s in (0.5, 0.95)),
+}
+
+
 def world(true):
-    """Return the tables of a world in which the claims are true, or one in which they are not."""
-    seeds, rng = range(5), np.random.default_rng(0)
-    noise = {"weight": 1e-4, "unit": 1e-3} if true else {"weight": 1e-3, "unit": 1e-4}
+    """Return the tables of a world in which the claims are true, or one in which they are not.
+
+    They are true, or not, of the settings that they are about alone.
+    """
+    rng = np.random.default_rng(0)
     sweep, mistaken, shapes, weights, units = [], [], [], [], []
-    for dataset in ("mnist", "fashion_mnist"):
-        for seed in seeds:
-            data = {"dataset": dataset, "seed": seed}
-            for epochs, rate in ((5, 1e-3), (10, 1e-3), (20, 1e-3), (50, 1e-3), (50, 1e-5)):
-                about = {**data, "epochs": epochs, "learning_rate": rate}
-                dense = 0.98 if true else 0.3 + epochs / 100
-                for method, s in ((m, s) for m in noise for s in LEVELS):
-                    wobble = noise[method] * rng.normal() * (s > 0)
-                    accuracy = dense - lost(true, method, s, rate) + wobble
-                    row = about | {"method": method, "sparsity": s, "accuracy": accuracy}
-                    sweep.append(row)
-                    if method == "unit":
-                        mistaken.append(row | {"mistake": "ReLU on the logits"})
-                mistaken.append(row | {"mistake": "<= a percentile", "sparsity": 0.0})
-                kurtosis = (-1.2 if rate == 1e-5 else 0.0) + (0 if true else 3)
-                small = (0.3, 0.1) if true else (0.1, 0.3)
-                shape = {"kurtosis": kurtosis, "small_weights": small[0], "small_norms": small[1]}
-                shapes.append(about | shape)
-            for method, table in (("weight", weights), ("unit", units)):
-                for s in LEVELS:
-                    row = data | {"method": method, "sparsity": s, "measured_sparsity": s / 2}
-                    table.append(row | {"stage": "pruned", "accuracy": 0.98})
-                    for n, mask in ((n, m) for n in (500, 1000, 4000) for m in ("held", "free")):
-                        how = {"stage": "retrained", "iterations": n, "mask": mask}
-                        table.append(row | how | {"accuracy": 0.98 - (0 if true else 0.5 * s)})
+    for dataset, seed in ((d, s) for d in judging.DATASETS for s in range(5)):
+        data = {"dataset": dataset, "seed": seed}
+        for epochs, rate in ((5, 1e-3), (10, 1e-3), (20, 1e-3), (50, 1e-3), (50, 1e-5)):
+            about = {**data, "epochs": epochs, "learning_rate": rate}
+            own = epochs == {"mnist": 50, "fashion_mnist": 10}[dataset] or epochs == 5
+            rules = true if own else not true
+            dense = 0.98 if true else 0.3 + epochs / 100
+            noise = {"weight": 1e-4, "unit": 1e-3} if rules else {"weight": 1e-3, "unit": 1e-4}
+            for method, s in ((m, s) for m in noise for s in LEVELS):
+                wobble = noise[method] * rng.normal() * (s > 0)
+                accuracy = dense - lost(rules, method, s, rate) + wobble
+                row = about | {"method": method, "sparsity": s, "accuracy": accuracy}
+                sweep.append(row)
+                if method == "unit":
+                    mistaken.append(row | {"mistake": "ReLU on the logits"})
+            mistaken.append(row | {"mistake": "<= a percentile", "sparsity": 0.0})
+            kurtosis = (-1.2 if rate == 1e-5 else 0.0) + (0 if rules else 3)
+            small = (0.3, 0.1) if rules else (0.1, 0.3)
+            shape = {"kurtosis": kurtosis, "small_weights": small[0], "small_norms": small[1]}
+            shapes += [about | shape | {"layer": f"hidden_{i}"} for i in (1, 2, 3, 4)]
+        for method, s in ((m, s) for m in ("weight", "unit") for s in LEVELS):
+            row = data | {"method": method, "sparsity": s, "stage": "pruned", "accuracy": 0.98}
+            table = weights if method == "weight" else units
+            table.append(row)
+            for n, mask in ((n, m) for n in (500, 1000, 4000) for m in ("held", "free")):
+                rules = true if mask == "held" and (method, s, n) in RECOVERED else not true
+                found = {"accuracy": 0.98 - (0 if rules else 0.5 * s)}
+                found["measured_sparsity"] = s if rules else s / 2
+                how = {"stage": "retrained", "iterations": n, "mask": mask}
+                how |= {"start": "pruned", "distillation": 0.0}
+                table.append(row | how | found)
     found = {"sweep": sweep, "mistakes": mistaken, "shapes": shapes, "weights": weights}
     return {name: pd.DataFrame(t) for name, t in (found | {"units": units} | costs(true)).items()}
 
@@ -122,28 +137,30 @@ def lost(true, method, s, rate):
 
 def costs(true):
     times = []
-    for size in (1, 32, 256, 10_000):
-        for s in LEVELS:
-            fast = 2 + s if true else 0.5 - 0.1 * s
-            stages = {"sparse": fast, "shrunk": 4 * fast if true else fast / 4}
-            stages["shrunk, retrained"] = stages["shrunk"] * (1 if true else 2)
-            for stage, value in (stages | {"dense": 1.0}).items():
-                row = {"stage": stage, "runtime": "compiled", "sparsity": s, "batch_size": size}
-                for over in ("speed_up", "speed_up_fastest"):
-                    row |= {over: value, f"{over}_q1": 0.99 * value, f"{over}_q3": 1.01 * value}
-                times.append(row)
+    for size, s in ((size, s) for size in (1, 32, 256, 10_000) for s in LEVELS):
+        fast = 2 + s if true else 0.5 - 0.1 * s
+        stages = {"sparse": fast, "shrunk": 4 * fast if true else fast / 4}
+        stages["shrunk, retrained"] = stages["shrunk"] * (1 if true else 2)
+        for stage, value in (stages | {"dense": 1.0}).items():
+            row = {"stage": stage, "runtime": "compiled", "sparsity": s, "batch_size": size}
+            for over in ("speed_up", "speed_up_fastest"):
+                row |= {over: value, f"{over}_q1": 0.99 * value, f"{over}_q3": 1.01 * value}
+            times.append(row)
     sparse = [
         {"sparsity": s, "speed_up": v, "speed_up_q1": v - 0.01, "speed_up_q3": v + 0.01}
-        | {"first_ms": 30.0, "median_ms": 1.0}
+        | {"first_ms": 30.0 if s else 1.0, "median_ms": 1.0}
         for s, v in ((s, 1.5 + s if true else 0.5 - 0.1 * s) for s in LEVELS)
     ]
     size = [
         {"method": "weight", "sparsity": s, ".npz": 1e6 * (1.0 - s if true else 1 + s)}
         for s in LEVELS
     ]
-    runs = [{"asked": json.dumps(["1", {"seeds": [0, 1, 2, 3, 4]}]), "seconds": 60.0}]
-    runs[0] |= {"run": "1-a", "dataset": "mnist", "epochs": 5, "date": "2026-11-24T15:17:06+00:00"}
-    return {"times": times, "tf_sparse": sparse, "bytes": size, "runs": [runs[0] | {"device": "x"}]}
+    found = {"times": times, "tf_sparse": sparse, "bytes": size}
+    found = {name: [row | {"dataset": "mnist"} for row in rows] for name, rows in found.items()}
+    asked = {"asked": json.dumps(["1", {"seeds": [0, 1, 2, 3, 4]}])}
+    about = {"run": "1-a", "dataset": "mnist", "epochs": 5, "seconds": 3600.0, "threads": 1.0}
+    about |= asked | {"date": "2026-11-24T15:17:06+00:00", "device": "x", "code": "c"}
+    return found | {"runs": [about, about | {"threads": nan}]}
 
 
 @pytest.fixture(scope="module", params=[True, False])
@@ -169,6 +186,9 @@ def test_what_was_not_measured_cannot_be_said():
     found = judge(some)
     assert verdict(found["X1"]) == UNKNOWN and "(not measured)" in why(found["X1"])
     assert verdict(found["C1"]) == HOLDS
+    some["times"] = some["times"][some["times"]["batch_size"] > 1]
+    found = judge(some)
+    assert verdict(found["L6"]) == UNKNOWN and verdict(found["C5"]) == HOLDS
     del some["times"]
     assert verdict(judge(some)["C5"]) == UNKNOWN
 
@@ -180,6 +200,7 @@ def test_a_claim_is_judged_on_its_source_s_data_and_apart_on_the_other():
     found = judge(some)["C1"]
     assert verdict(found) == HOLDS and verdict(found, own=False) == FAILS
     assert {j.dataset for j in judge(some)["C5"]} == {"mnist"}
+    assert {j.dataset for j in judge(some)["C4"]} == {"mnist", "fashion_mnist"}
     assert verdict(judge(some)["C5"], own=False) == ""
 
 
@@ -193,7 +214,7 @@ def from_published(source, **replaced):
         own = curves[curves["kind"].str.contains(notebook)]
         own = own.assign(iterations=own["stage"].str.extract(r"(\d+) iterations")[0].astype(float))
         stage = own["stage"].where(own["stage"] == "pruned", "retrained")
-        found[name] = own.assign(stage=stage, mask="held")
+        found[name] = own.assign(stage=stage, mask="held", measured_sparsity=0.5)
     return found
 
 
@@ -223,11 +244,32 @@ def test_the_page_says_of_each_claim_who_what_and_why(judged, true):
         assert f"\n### {claim}\n" in text and row["claim"] in text and row["published"] in text
     assert ("\n**Holds.** Holds: " in text) == true and ("**Does not hold.**" in text) != true
     assert "25 claims" in text and "5 seeds" in text and "nan" not in text
+    assert "the others alone: 1.5 hours on 2 cores" in text and "was edited" not in text
+
+
+def test_a_value_is_told_with_its_unit(judged, true):
+    text = page(world(true), judged)
+    if true:
+        assert (
+            "| dense, 10 epochs minus 5 | -1.0 to 1.0 points | 0.0 [0.0, 0.0] points holds" in text
+        )
+        assert "| weights, 90% pruned, 5 epochs | 80.0 to 100.0 % | 88." in text
+        assert "| at least 6 | " in text
+
+
+def test_what_is_not_measured_yet_is_told(tmp_path):
+    some = {"sweep": world(True)["sweep"]}
+    assert mistakes(some).count("Not measured yet") == 4
+
+
+def test_the_figures_are_drawn(tmp_path):
+    draw(world(True), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"pruned.png", "retrained.png"}
 
 
 def test_mistakes_are_told_with_what_was_measured():
-    text = mistakes(world(True))
-    assert "49.5 % [49.5, 49.5] are left of 99% zeros" in text
+    text = mistakes(world(False))  # where the mask that is free is one that works
+    assert "99.0 % [99.0, 99.0] are left of 99% zeros" in text
     assert "takes 30 to 30 times as long" in text
     assert text.count("\n* **") == 4
 
@@ -235,29 +277,39 @@ def test_mistakes_are_told_with_what_was_measured():
 # ---- tables
 
 
-def result(key, seed, value, folder):
+def result(key, seed, value, folder, date):
     parameters = {"dataset": "mnist", "epochs": 5, "seeds": [seed]}
     row = {"table": "sweep", "method": "weight", "seed": seed, "accuracy": value}
     rows = [row, row | {"method": "random unit"}, {"table": "unknown", "x": 1}]
-    about = {"versions": {"pruninglib": "1"}, "seconds": 3.0, "date": "2026", "code": "c"}
+    about = {"versions": {"pruninglib": "1"}, "seconds": 3.0, "date": date, "code": "c"}
     (folder / f"1_prune_sweep-{key}").mkdir(parents=True)
     path = folder / f"1_prune_sweep-{key}" / "result.json"
     path.write_text(json.dumps({"parameters": parameters, "rows": rows, **about}))
 
 
-def test_results_are_taken_over_and_replaced_by_those_of_the_same_parameters(tmp_path):
-    for batch, key, seed, value in ((1, "a", 0, 0.1), (1, "b", 1, 0.2), (2, "c", 0, 0.3)):
-        result(key, seed, value, tmp_path / str(batch))
+def test_results_are_taken_over_and_of_the_same_parameters_the_newest_counts(tmp_path):
+    runs = [
+        ("1", "a", 0, 0.1, "2026-1"),
+        ("1", "b", 1, 0.2, "2026-1"),
+        ("2", "c", 0, 0.3, "2026-3"),
+    ]
+    runs += [("2", "d", 0, 0.4, "2026-2")]
+    for batch, key, seed, value, date in runs:
+        result(key, seed, value, tmp_path / batch, date)
     for batch in ("1", "1", "2"):
         tables.take_over(tmp_path / batch, tmp_path / "here")
-    found = tables.read(tmp_path / "here")
-    assert set(found) == {"sweep", "runs"}
-    assert dict(zip(found["sweep"]["seed"], found["sweep"]["accuracy"], strict=True)) == {
-        1: 0.2,
-        0: 0.3,
-    }
+        found = tables.read(tmp_path / "here")
+        assert set(found) == {"sweep", "runs"} and len(found["sweep"]) == 2
+    assert found["sweep"].set_index("seed")["accuracy"].to_dict() == {1: 0.2, 0: 0.3}
     assert sorted(found["runs"]["run"]) == ["1_prune_sweep-b", "1_prune_sweep-c"]
     assert set(found["sweep"]["epochs"]) == {5} and set(found["sweep"]["dataset"]) == {"mnist"}
+
+
+def test_a_seed_that_is_there_twice_is_an_error():
+    some = world(True)
+    some["sweep"] = pd.concat([some["sweep"], some["sweep"]])
+    with pytest.raises(ValueError, match="sweep has a seed twice, with dataset"):
+        judge(some)
 
 
 def test_nothing_is_drawn_or_judged_for_a_dataset_that_no_claim_is_about():

@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
+from io import StringIO
 from pathlib import Path
 
 import nbformat
@@ -18,9 +19,11 @@ import papermill
 import pytest
 import yaml
 
+from pruninglib.collection import collect
 from pruninglib.grid import read_grid
 from pruninglib.isolated import threads
 from pruninglib.parameters import defaults
+from pruninglib.report import report
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[1-9]*.ipynb"))
@@ -89,6 +92,23 @@ def test_the_result_has_all_parameters_and_the_rows_of_the_tables(executed):
         written = sorted(len(pd.read_csv(csv)) for csv in folder.glob("*.csv"))
         assert sorted(counts.values()) == written
         assert result["seconds"] > 0 and result["versions"]["keras"]
+
+
+def test_all_rows_are_collected_and_shown_on_one_page(executed):
+    folder = next(iter(executed.values())).parent
+    rows = pd.read_csv(collect(folder), low_memory=False)
+    assert set(rows["notebook"]) == {path.stem for path in NOTEBOOKS}
+    assert not [name for name in rows if name.startswith("parameter.")], "nothing differs"
+    page = report(folder).read_text()
+    shown = {}
+    for section in page.split("<h2>")[1:]:
+        shown[section[0]] = pd.read_html(StringIO(section))[0]
+    for number, names in {"1": ["weight", "unit"], "2": ["pruned", "repaired"]}.items():
+        index = shown[number].iloc[:, : -3 if number == "1" else -2].to_numpy().astype(str)
+        assert all(name in index for name in names)
+        assert shown[number].to_numpy().astype(str).ravel().tolist().count("97.5 ± 0.7 %") > 0
+    times = shown["4"].to_numpy().astype(str)
+    assert "LiteRT" in times and "±" not in "".join(times.ravel()), "milliseconds"
 
 
 def test_executed_notebooks_have_no_errors_and_no_standard_error(executed):
