@@ -30,6 +30,10 @@ summary {{ cursor: pointer; font-weight: bold }}
 </body></html>
 """
 TABULAR = {"accuracy": percent, "median_ms": lambda ms: f"{ms.median():.3g}"}  # how to sum up
+WORDS = {
+    "accuracy": "Accuracy against sparsity, mean ± standard deviation over the seeds.",
+    "median_ms": "Milliseconds for one batch against sparsity, medians.",
+}
 NUMBERS = ("iterations", "distillation", "learning_rate", "batch_size")  # that tell rows apart
 
 
@@ -101,7 +105,8 @@ def _table(found, differing):
     ]
     part = part.fillna({name: "" for name in names})
     wide = part.pivot_table(value, names or ["table"], "sparsity", TABULAR[value], sort=False)
-    return f'<div class="wide">{wide.to_html(na_rep="", border=0)}</div>'
+    html = wide.to_html(na_rep="", border=0)
+    return f'<p>{WORDS[value]}</p><div class="wide">{html}</div>'
 
 
 def _outputs(notebook):
