@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from ledger.claims import CLAIMS, Part
 from ledger.costs import MEASURED
-from ledger.verdicts import UNKNOWN, Measured, of_claim, of_part, over_seeds
+from ledger.verdicts import MISSING, Measured, of_claim, of_part, over_seeds
 
 DATASETS = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
 ON_ONE = ("times", "tf_sparse", "bytes")  # tables of times and bytes
@@ -21,7 +21,7 @@ class Judged(NamedTuple):
 
 
 def judge(tables):
-    """Return {claim: list of `Judged`}; what is not in the tables cannot be said.
+    """Return {claim: list of `Judged`}; what is not in the tables is not measured yet.
 
     Times and bytes are judged once, for their dataset.
     """
@@ -40,7 +40,7 @@ def _judge(part, tables, dataset, own):
     try:
         found = part.measure(tables, dataset, **part.settings)
     except LookupError:
-        return Judged(part, dataset, own, None, UNKNOWN)
+        return Judged(part, dataset, own, None, MISSING)
     measured = found if isinstance(found, Measured) else over_seeds(found)
     return Judged(part, dataset, own, measured, of_part(measured, *part.limits))
 
@@ -48,11 +48,11 @@ def _judge(part, tables, dataset, own):
 def verdict(found, own=True):
     """Return the verdict on a claim for the source's datasets, or for the others; "" if none.
 
-    As long as a part is not measured it cannot be said.
+    There is none as long as a part is not measured.
     """
     parts = [judged for judged in found if judged.own == own]
     if not parts:
         return ""
-    if any(judged.measured is None for judged in parts):
-        return UNKNOWN
+    if any(judged.verdict == MISSING for judged in parts):
+        return MISSING
     return of_claim([judged.verdict for judged in parts])

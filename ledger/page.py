@@ -7,7 +7,7 @@ import pandas as pd
 
 from ledger.judging import DATASETS, verdict
 from ledger.mistakes import mistakes
-from ledger.verdicts import FAILS, HOLDS, IN_PART, UNKNOWN
+from ledger.verdicts import FAILS, HOLDS, IN_PART, MISSING, UNKNOWN
 from pruninglib.paths import PUBLISHED, ROOT
 
 IN_PERCENT = ("sweep", "weights", "units")
@@ -43,7 +43,7 @@ def summary(found, claims):
 
 def counts_in_order(counts):
     """Return the verdicts that occur, from the best to the worst."""
-    return [v for v in (HOLDS, IN_PART, FAILS, UNKNOWN) if counts[v]]
+    return [v for v in (HOLDS, IN_PART, FAILS, UNKNOWN, MISSING) if counts[v]]
 
 
 def _section(row, claim, found):
@@ -69,7 +69,7 @@ def why(found):
     sentences = []
     if len(own) > 1:
         counts = Counter(judged.verdict for judged in own)
-        told = ", ".join(f"{counts[v]} {v}" for v in (HOLDS, FAILS, UNKNOWN) if counts[v])
+        told = ", ".join(f"{counts[v]} {v}" for v in (HOLDS, FAILS, UNKNOWN, MISSING) if counts[v])
         sentences.append(f"Of {len(own)} parts: {told}.")
     for mark, begin in ((HOLDS, "Holds"), (FAILS, "Does not"), (UNKNOWN, "Cannot be said")):
         parts = [judged for judged in own if judged.verdict == mark]
@@ -90,7 +90,7 @@ def _where(judged, found):
 def _value(judged):
     """Return a measured value with its interval as text."""
     if judged.measured is None:
-        return "(not measured)"
+        return ""
     value, low, high = (_number(x, judged.part.table) for x in judged.measured)
     return f"{value} [{low}, {high}]{_unit(judged.part)}"
 

@@ -7,6 +7,7 @@ from scipy import stats
 
 HOLDS, IN_PART = "holds", "holds in part"
 FAILS, UNKNOWN = "does not hold", "cannot be said"
+MISSING = "not measured yet"
 
 
 class Measured(NamedTuple):

@@ -15,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 from pruninglib.grid import read_grid
-from pruninglib.isolated import with_error
+from pruninglib.outcome import with_error
 from pruninglib.scheduling import outcomes
 from pruninglib.store import failed_notebook, finished, locked, save, save_failed
 

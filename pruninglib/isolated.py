@@ -9,10 +9,10 @@ import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 import yaml
 
+from pruninglib.outcome import Outcome, executed, outputs
 from pruninglib.paths import BASELINES, data_folders
 
 # the kernel is papermill's child and ends with it, as papermill ends with this process
@@ -20,13 +20,6 @@ STARTUP = """import os
 from pruninglib.lifeline import end_with
 end_with(int(os.environ["JPY_PARENT_PID"]))
 """
-
-
-class Outcome(NamedTuple):
-    """What a run left."""
-
-    files: dict  # {name: bytes}: result.json, notebook.ipynb, tables and figures
-    error: str  # why it failed; empty if it did not
 
 
 def run_notebook(
@@ -59,9 +52,9 @@ def run_notebook(
         for name, content in dict(data).items():
             (folder / "data" / name).write_bytes(content)
         error = _papermill(folder, changed, _environment(folder, data, cores), minutes, stopped)
-        files, missing = _outputs(folder)
+        files, missing = outputs(folder)
         error = error or missing
-        files["notebook.ipynb"] = _executed(folder, notebook, error)
+        files["notebook.ipynb"] = executed(folder, notebook, error)
     if not error:
         seconds = {"seconds": round(time.monotonic() - start, 1), "threads": cores}
         result = json.loads(files["result.json"]) | seconds
@@ -116,35 +109,3 @@ def _ending(code, log):
     log.seek(0)
     last = [line for line in log.read().splitlines() if line.strip()][-1:]
     return f"exit code {code}: {''.join(last)}" if code else ""
-
-
-def _outputs(folder):
-    """Return {name: bytes} of what a notebook wrote, and what is wrong with it, if anything."""
-    written = [path for path in sorted((folder / "runs").rglob("[!.]*")) if path.is_file()]
-    files = {path.name: path.read_bytes() for path in written}
-    if len(files) < len(written):
-        names = ", ".join(str(path.relative_to(folder / "runs")) for path in written)
-        return files, f"wrote several files of one name, in {names}; give each a name of its own"
-    results = [name for name in files if name.endswith("result.json")]
-    if len(results) != 1:
-        return files, f"wrote {len(results)} results; its last cell must call pl.write_result once"
-    files["result.json"] = files.pop(results[0])
-    return files, ""
-
-
-def _executed(folder, notebook, error):
-    """Return the executed notebook; as it was, if it was killed before it was written."""
-    try:
-        content = (folder / "notebook.ipynb").read_bytes()
-        json.loads(content)
-    except (OSError, ValueError):
-        content = notebook
-    return with_error(content, error) if error else content
-
-
-def with_error(notebook, error):
-    """Return a notebook, bytes, with an error on top."""
-    content = json.loads(notebook)
-    note = {"id": "why-it-failed", "cell_type": "markdown", "metadata": {}}
-    content["cells"].insert(0, note | {"source": f"**This run failed: {error}**"})
-    return json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n"

@@ -5,7 +5,8 @@ import threading
 from concurrent.futures import FIRST_COMPLETED, CancelledError, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 
-from pruninglib.isolated import Outcome, run_notebook, with_error
+from pruninglib.isolated import run_notebook
+from pruninglib.outcome import Outcome, with_error
 from pruninglib.paths import data_files
 
 

@@ -12,7 +12,7 @@ import pytest
 import pruninglib
 
 FLOORS = {
-    **dict.fromkeys(("version", "lifeline", "quiet", "paths", "parameters", "order"), 0),
+    **dict.fromkeys(("version", "lifeline", "quiet", "paths", "parameters", "order", "outcome"), 0),
     **dict.fromkeys(("constraint", "rewinding", "plots", "tables", "pictures", "timing"), 0),
     **dict.fromkeys(("least_squares", "selection", "channels", "augmentation"), 0),
     **dict.fromkeys(("numba_kernels", "tiles", "executable", "encoding"), 0),

@@ -14,8 +14,18 @@ from ledger.figures import draw
 from ledger.judging import judge, verdict
 from ledger.mistakes import mistakes
 from ledger.page import page, why
-from ledger.verdicts import FAILS, HOLDS, IN_PART, UNKNOWN, Measured, of_claim, of_part, over_seeds
-from pruninglib.paths import PUBLISHED
+from ledger.verdicts import (
+    FAILS,
+    HOLDS,
+    IN_PART,
+    MISSING,
+    UNKNOWN,
+    Measured,
+    of_claim,
+    of_part,
+    over_seeds,
+)
+from pruninglib.paths import PUBLISHED, ROOT
 
 PUBLISHED_CLAIMS = pd.read_csv(PUBLISHED / "claims.csv").set_index("id")
 CURVES = pd.read_csv(PUBLISHED / "accuracy_curves.csv")
@@ -180,17 +190,18 @@ def test_a_claim_holds_where_it_is_true_and_not_where_it_is_not(claim, judged, t
     assert verdict(judged[claim]) == (holds if true else FAILS)
 
 
-def test_what_was_not_measured_cannot_be_said():
+def test_what_was_not_measured_is_said():
     some = world(True)
     some["sweep"] = some["sweep"][some["sweep"]["epochs"] == 5]
     found = judge(some)
-    assert verdict(found["X1"]) == UNKNOWN and "(not measured)" in why(found["X1"])
+    assert verdict(found["X1"]) == MISSING
+    assert "Of 3 parts: 3 not measured yet." in why(found["X1"])
     assert verdict(found["C1"]) == HOLDS
     some["times"] = some["times"][some["times"]["batch_size"] > 1]
     found = judge(some)
-    assert verdict(found["L6"]) == UNKNOWN and verdict(found["C5"]) == HOLDS
+    assert verdict(found["L6"]) == MISSING and verdict(found["C5"]) == HOLDS
     del some["times"]
-    assert verdict(judge(some)["C5"]) == UNKNOWN
+    assert verdict(judge(some)["C5"]) == MISSING
 
 
 def test_a_claim_is_judged_on_its_source_s_data_and_apart_on_the_other():
@@ -228,7 +239,7 @@ def from_published(source, **replaced):
         ("vittrom", "V2", HOLDS),
         ("vittrom", "V3", IN_PART),  # units lose 2.2 points
         ("vittrom", "V4", HOLDS),
-        ("Snehal", "X1", UNKNOWN),
+        ("Snehal", "X1", MISSING),
     ],
 )
 def test_the_rules_judge_the_published_figures_themselves(source, claim, expected):
@@ -245,6 +256,11 @@ def test_the_page_says_of_each_claim_who_what_and_why(judged, true):
     assert ("\n**Holds.** Holds: " in text) == true and ("**Does not hold.**" in text) != true
     assert "25 claims" in text and "5 seeds" in text and "nan" not in text
     assert "the others alone: 1.5 hours on 2 cores" in text and "was edited" not in text
+
+
+def test_the_committed_page_is_that_of_the_tables():
+    here = tables.read()
+    assert page(here, judge(here)) == (ROOT / "CLAIMS.md").read_text()
 
 
 def test_a_value_is_told_with_its_unit(judged, true):

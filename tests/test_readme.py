@@ -51,6 +51,19 @@ def test_the_results_are_those_of_the_tables():
     assert readme.updated(README) == README
 
 
-def test_every_link_leads_to_a_file():
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", ["README.md", "CLAIMS.md", "benchmarks/README.md"])
+def test_every_link_leads_to_a_file_and_to_a_heading_in_it(page):
+    path = ROOT / page
+    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
+        if target.startswith("http"):
+            continue
+        name, _, anchor = target.partition("#")
+        file = path.parent / name if name else path
+        assert file.exists(), target
+        assert not anchor or anchor in headings(file), target
+
+
+def headings(path):
+    """The anchors of a page's headings, as GitHub makes them."""
+    found = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
