@@ -90,5 +90,5 @@ def _percent(values):
 
 
 def _points(values):
-    mean, low, high = over_seeds(values)
-    return f"{100 * mean:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
+    mean, low, high = (round(100 * x, 1) + 0 for x in over_seeds(values))  # + 0: no -0.0
+    return f"{mean:+.1f} points [{low:+.1f}, {high:+.1f}]"

@@ -119,7 +119,7 @@ def _unit(part):
 
 
 def _number(x, table):
-    return f"{100 * x:.1f}" if table in IN_PERCENT else f"{x:.3g}"
+    return f"{round(100 * x, 1) + 0:.1f}" if table in IN_PERCENT else f"{x:.3g}"  # no -0.0
 
 
 def _line(cells):
