@@ -72,10 +72,10 @@ def assign_matrix(layer, values):
 def rows(layer, values):
     """Return the inputs of a layer as rows, such that rows @ matrix are its pre-activations."""
     if isinstance(layer, keras.layers.Conv2D):
-        settings = (layer.kernel_size, layer.strides, layer.dilation_rate, layer.padding)
-        values = keras.ops.image.extract_patches(values, *settings, layer.data_format)
-        if layer.data_format == "channels_first":
+        if layer.data_format == "channels_first":  # which not all processors can take patches of
             values = keras.ops.moveaxis(values, 1, -1)
+        settings = (layer.kernel_size, layer.strides, layer.dilation_rate, layer.padding)
+        values = keras.ops.image.extract_patches(values, *settings, "channels_last")
     found = np.asarray(values, np.float32)
     found = found.reshape(-1, found.shape[-1])
     return np.hstack([found, np.ones((len(found), 1), np.float32)]) if layer.use_bias else found

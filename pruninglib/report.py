@@ -103,7 +103,7 @@ def _table(found, differing):
         and name != "table"
         and len(part[name].unique()) > 1
     ]
-    part = part.fillna({name: "" for name in names})
+    part[names] = part[names].astype(object).where(part[names].notna(), "")
     wide = part.pivot_table(value, names or ["table"], "sparsity", TABULAR[value], sort=False)
     html = wide.to_html(na_rep="", border=0)
     return f'<p>{WORDS[value]}</p><div class="wide">{html}</div>'

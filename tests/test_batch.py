@@ -72,8 +72,13 @@ def grid(place, **parameters):
 def start(place, *options, **how):
     command = [sys.executable, "-m", "pruninglib.batch", str(place / "grid.yaml")]
     command += ["--output", str(place / "out"), *options]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen(command, **pipes | how)
+    how = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "preexec_fn": hear_ctrl_c} | how
+    return subprocess.Popen(command, text=True, **how)
+
+
+def hear_ctrl_c():
+    """For what a shell starts in the background is deaf to it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def run(place, *options, **how):

@@ -285,7 +285,8 @@ def ran(project, key, edit=lambda notebook: None, **changed):
     edit(notebook)
     nbformat.write(notebook, folder / "notebook.ipynb")
     result = {"parameters": {"dataset": "digits", "results": ""} | changed, "rows": [{"x": 1}]}
-    (folder / "result.json").write_text(json.dumps(result | {"seconds": 3.0}))
+    about = {"seconds": 3.0, "date": f"2026-01-01 {key}"}
+    (folder / "result.json").write_text(json.dumps(result | about))
     (folder / "tiny.csv").write_text(key)
     (folder / "tiny.png").write_text(key)
 
@@ -309,6 +310,13 @@ def test_tables_and_figures_are_published_by_name_and_the_default_run_is_the_not
         assert record["key"] == f"tiny-{key}" and record["seconds"] == 3 and "rows" not in record
     committed = nbformat.read(place / "notebooks" / "tiny.ipynb", 4)
     assert [cell.execution_count for cell in committed.cells] == [1, 2]
+
+
+def test_of_runs_with_the_same_parameters_the_newest_is_published(project):
+    ran(project, "a", lambda notebook: notebook.cells[-1].update(source="before"))
+    ran(project, "b")
+    published(project)
+    assert (project[0] / "results" / "digits" / "tiny.csv").read_text() == "b"
 
 
 def test_a_run_of_a_notebook_that_was_edited_since_is_not_published(project):
