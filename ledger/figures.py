@@ -37,10 +37,11 @@ def retrained(tables, curves):
     fig, axes = plt.subplots(2, 2, figsize=(10, 7.4), layout="constrained")
     theirs = curves[curves["stage"].str.contains("retrained")]
     for method, line in zip(("weight", "unit"), axes, strict=True):
-        table = tables[f"{method}s"]
+        table = tables.get(f"{method}s")
         of_method = theirs[theirs["method"] == method]
         for (dataset, name), ax in zip(DATASETS.items(), line, strict=True):
-            plots.recovery(table[table["dataset"] == dataset], ax)
+            if table is not None:  # else it is not measured yet
+                plots.recovery(table[table["dataset"] == dataset], ax)
             plots.published(of_method[of_method["dataset"] == dataset], ax)
             ax.set(title=f"{name}, {method}s", ylim=(0, 1))
     return fig
