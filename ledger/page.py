@@ -12,6 +12,7 @@ from pruninglib.paths import PUBLISHED, ROOT
 
 IN_PERCENT = ("sweep", "weights", "units")
 AT_MOST = 2  # parts that a sentence names
+PLURAL = {HOLDS: "hold", IN_PART: "hold in part"}
 
 HEAD, FIGURES = (ROOT / "ledger" / "head.md").read_text().split("<!-- figures -->\n")
 
@@ -29,7 +30,7 @@ def page(tables, found):
 def summary(found, claims):
     """Return the counts of verdicts and a table with a line for each claim."""
     counts = Counter(verdict(judged) for judged in found.values())
-    said = ", ".join(f"{counts[v]} {'hold' if v == HOLDS else v}" for v in counts_in_order(counts))
+    said = ", ".join(f"{counts[v]} {PLURAL.get(v, v)}" for v in counts_in_order(counts))
     lines = [f"Of {len(found)} claims: {said}.", ""]
     lines += ["| | claim | source | published | verdict | other dataset |", "|---" * 6 + "|"]
     for claim, judged in found.items():
