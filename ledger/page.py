@@ -7,6 +7,7 @@ import pandas as pd
 
 from ledger.judging import DATASETS, verdict
 from ledger.mistakes import mistakes
+from ledger.tables import FOLDER
 from ledger.verdicts import FAILS, HOLDS, IN_PART, MISSING, UNKNOWN
 from pruninglib.paths import PUBLISHED, ROOT
 
@@ -101,7 +102,11 @@ def _cell(judged):
 
 
 def _files(names):
-    return ", ".join(f"[{name}](data/results/claims/{name}.csv)" for name in names.split(", "))
+    """Return the tables of a part as links to their files, as far as they are there."""
+    paths = [FOLDER / f"{name}.csv" for name in names.split(", ")]
+    links = [f"[{path.stem}]({path.relative_to(ROOT).as_posix()})" for path in paths]
+    found = zip(paths, links, strict=True)
+    return ", ".join(link if path.exists() else path.stem for path, link in found)
 
 
 def _limits(part):
