@@ -1,10 +1,9 @@
 """What mistakes do to a published figure, measured."""
 
 from ledger.costs import MEASURED
+from ledger.judging import DATASETS
 from ledger.measures import accuracy, pruned, recovered, rows
 from ledger.verdicts import over_seeds
-
-DATASETS = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
 
 
 def mistakes(tables):
