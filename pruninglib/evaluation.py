@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 
+from pruninglib.batches import targets
 from pruninglib.costs import count_macs, count_parameters, file_bytes
 from pruninglib.graphs import compiled
 from pruninglib.lite import litert_file
 from pruninglib.quiet import keras
 from pruninglib.timing import time_models
-from pruninglib.training import targets
 
 
 def evaluate(run, x, y, loss, batch_size=2000):
@@ -16,6 +16,10 @@ def evaluate(run, x, y, loss, batch_size=2000):
 
     Args:
         loss: what the model was compiled with (`model.loss`).
+
+    >>> logits = np.array([[2.0, 0.0], [0.0, 2.0]], np.float32)
+    >>> evaluate(lambda x: x, logits, np.array([0, 0]), "mse")["accuracy"]
+    0.5
     """
     if loss is None:
         raise ValueError("The model has no loss. Compile it: model.compile(loss=...).")

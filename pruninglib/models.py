@@ -3,11 +3,13 @@
 import hashlib
 import json
 import zlib
+from itertools import product
 
 import numpy as np
 from filelock import FileLock
 
 from pruninglib.paths import BASELINES, written_whole
+from pruninglib.progress_line import progress
 from pruninglib.quiet import keras, tf
 from pruninglib.training import fit_iterations, train
 
@@ -19,6 +21,9 @@ def make_mlp(inputs, hidden_units, classes, activation="relu", seed=0):
         inputs: number of input values.
         hidden_units: units of each hidden layer, named hidden_1, hidden_2, ...
         classes: units of the last layer, named "logits".
+
+    >>> [layer.name for layer in make_mlp(4, [6, 5], 3).layers]
+    ['hidden_1', 'hidden_2', 'logits']
     """
     keras.utils.set_random_seed(seed)
     hidden = [
@@ -107,6 +112,5 @@ def baselines(
             learning_rate=rate,
             **training,
         )
-        for rate in learning_rates
-        for seed in seeds
+        for rate, seed in progress(list(product(learning_rates, seeds)), "network")
     }

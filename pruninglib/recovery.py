@@ -8,6 +8,7 @@ from pruninglib.costs import count_parameters
 from pruninglib.evaluation import evaluate
 from pruninglib.graphs import eager
 from pruninglib.merging import merge_units
+from pruninglib.progress_line import progress
 from pruninglib.pruning import prune
 from pruninglib.rates import check_total
 from pruninglib.repairing import repair
@@ -76,9 +77,10 @@ def recovery_sweep(
     }
     ways = {stage: ways[stage] for stage in starts if stage in ways}
     yield from prune_sweep(model, dataset, criteria, sparsities, scope, seed=seed, **labels)
-    for method, criterion in criteria.items():
+    for method, criterion in progress(criteria.items(), "criterion"):
         retrainers = []
-        for sparsity, masks in levels(model, criterion, sparsities, scope):
+        pairs = levels(model, criterion, sparsities, scope)
+        for sparsity, masks in progress(pairs, "sparsity", len(sparsities)):
             pruned = prune(model, masks)
             if not retrainers:
                 retrainers = [retrainer(model, masks, dataset, each, *settings) for each in in_one]

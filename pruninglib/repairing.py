@@ -19,6 +19,7 @@ from pruninglib.activations import (
 from pruninglib.held import HoldMask, held_masks
 from pruninglib.kernels import constrained
 from pruninglib.least_squares import fit
+from pruninglib.progress_line import progress
 from pruninglib.prunable import check_same_kernels, prunable_layers
 from pruninglib.quiet import keras
 from pruninglib.rebuilding import fresh_copy
@@ -51,12 +52,19 @@ def repair(pruned, dense, inputs, ridge=1e-2, passes=3):
 
     Raises ValueError for NaN in the inputs, for inputs whose squares overflow, and for fewer
     rows than a unit has weights to fit.
+
+    >>> model = pl.make_mlp(4, [6, 5], 3)
+    >>> pruned = pl.prune(model, pl.make_masks(model, pl.magnitude, 0.5))
+    >>> inputs = np.random.default_rng(0).random((100, 4))
+    >>> pl.measure_sparsity(repair(pruned, model, inputs))
+    0.5
     """
     _check(pruned, dense, ridge)
     inputs = check_inputs(pruned, inputs)
     repaired = fresh_copy(pruned)
     both = zip(layer_rows(repaired, inputs), layer_rows(dense, inputs), strict=True)
-    for (layer, chunks), (target, target_chunks) in both:
+    number = len(prunable_layers(dense))
+    for (layer, chunks), (target, target_chunks) in progress(both, "layer", number):
         passes_here = passes if layer.activation is keras.activations.relu else 0
         weights, kept = matrix(layer).copy(), _kept(layer)
         alive, units = kept.any(axis=1) & _seen(chunks), kept.any(axis=0)

@@ -5,13 +5,14 @@ from math import gcd
 
 import numpy as np
 
+from pruninglib.batches import targets
 from pruninglib.distillation import taught
 from pruninglib.pruning import prune, set_masks
 from pruninglib.quiet import keras
 from pruninglib.rates import budget, rates
 from pruninglib.rewinding import EndOf
 from pruninglib.shrinking import CannotShrink, shrink
-from pruninglib.training import compile_training, fit_batches, targets, to_tensor
+from pruninglib.training import compile_training, fit_batches, to_tensor
 
 
 def retrain(

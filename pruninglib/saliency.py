@@ -6,12 +6,13 @@ Each function returns {layer name: scores}, which `make_masks` takes in place of
 import numpy as np
 
 from pruninglib.activations import layer_rows
+from pruninglib.batches import targets
 from pruninglib.chain import dense_chain
 from pruninglib.kernels import axes_within_units, kernel_of
+from pruninglib.progress_line import progress
 from pruninglib.prunable import prunable_layers
 from pruninglib.quiet import keras, tf
 from pruninglib.selection import forward_selection
-from pruninglib.training import targets
 
 
 def activation_aware(model, inputs):
@@ -22,6 +23,11 @@ def activation_aware(model, inputs):
 
     Dense and ungrouped Conv2D layers that are used once get scores. `make_masks` ranks all of a
     layer's together; Sun et al. rank those of each output apart.
+
+    >>> model = pl.make_mlp(4, [6, 5], 3)
+    >>> scores = activation_aware(model, np.ones((9, 4)))
+    >>> np.allclose(scores["hidden_1"], 3 * abs(model.layers[0].kernel.numpy()))
+    True
     """
     scores = {}
     for layer, chunks in layer_rows(model, inputs):
@@ -42,14 +48,19 @@ def greedy_units(model, inputs):
     Args:
         model: a chain of Dense layers, with activations and dropout between them.
         inputs: unlabelled examples, an array as the model takes it.
+
+    >>> model = pl.make_mlp(4, [6, 5], 3)
+    >>> scores = greedy_units(model, np.random.default_rng(0).random((50, 4)))
+    >>> {name: values.shape for name, values in scores.items()}
+    {'hidden_1': (6,), 'hidden_2': (5,)}
     """
-    prunable_layers(model)
+    number = len(prunable_layers(model))
     try:
         dense_chain(model)
     except ValueError as error:
         raise ValueError(f"greedy_units chooses in chains of Dense layers only. {error}") from error
     scores, before = {}, None
-    for layer, chunks in layer_rows(model, inputs):
+    for layer, chunks in progress(layer_rows(model, inputs), "layer", number):
         if before is not None:
             gram = _gram(chunks(), centred=layer.use_bias)
             order = forward_selection(gram, np.asarray(layer.kernel))

@@ -13,6 +13,7 @@ from pruninglib.csr import count_compact, numpy_dense, sparse
 from pruninglib.evaluation import evaluate
 from pruninglib.graphs import compiled, eager
 from pruninglib.products import sparse_library
+from pruninglib.progress_line import progress
 from pruninglib.prunable import default_layers
 from pruninglib.pruning import measure_sparsity, prune, set_masks
 from pruninglib.retraining import without_removed_units
@@ -38,9 +39,10 @@ def prune_sweep(model, dataset, criteria, sparsities, scope="layer", **labels):
     sparsities = list(sparsities)
     x, y, weights = dataset.x_test, dataset.y_test, model.get_weights()
     dense = evaluate(compiled(model), x, y, model.loss)
-    for method, criterion in criteria.items():
+    for method, criterion in progress(criteria.items(), "criterion"):
         pruned = None
-        for sparsity, masks in levels(model, criterion, sparsities, scope):
+        pairs = levels(model, criterion, sparsities, scope)
+        for sparsity, masks in progress(pairs, "sparsity", len(sparsities)):
             if pruned is None:
                 pruned = prune(model, masks)
                 run = compiled(pruned, frozen=False)

@@ -1,9 +1,10 @@
 """Time networks against each other, fairly."""
 
-from itertools import count
 from time import perf_counter, process_time, sleep
 
 import numpy as np
+
+from pruninglib.progress_line import progress
 
 STEADY = 0.25  # quartiles further apart than this share of the median are no result
 
@@ -41,7 +42,7 @@ def time_models(
     for size in batch_sizes:
         if not 1 <= size <= len(inputs):
             raise ValueError(f"batch size {size} must lie in [1, {len(inputs)}] (the inputs).")
-    for batch_size in batch_sizes:
+    for batch_size in progress(batch_sizes, "batch size"):
         whole = len(inputs) // batch_size * batch_size
         batches = np.split(inputs[:whole], whole // batch_size)[:100]
         calls = {label: _calls(run, batches, least_seconds) for label, run in runs.items()}
@@ -74,7 +75,7 @@ def _calls(run, batches, least_seconds):
 def _repeat(runs, batches, calls, repeats, limit, tolerance):
     """Return the measurements of each run, their quartiles, and how far these moved."""
     measured, shuffle = {label: [] for label in runs}, np.random.default_rng(0).permutation
-    for turn in count(1):
+    for turn in progress(range(1, limit + 1), "turn"):
         for i in shuffle(len(runs)):
             label, run = list(runs.items())[i]
             _wait_for_idle_threads()

@@ -2,10 +2,9 @@
 
 import gc
 from math import gcd
-from types import FunctionType
 
-import numpy as np
-
+from pruninglib.batches import targets, training_batches
+from pruninglib.progress_line import place, working
 from pruninglib.quiet import keras, native_stderr_silenced, tensorflow_log_silenced, tf
 
 Schedule = keras.optimizers.schedules.LearningRateSchedule
@@ -102,52 +101,26 @@ def fit_batches(model, x, labels, iterations, batch_size, seed, callbacks=(), do
     keras.utils.set_random_seed(seed)
     if iterations:
         inputs, labels = tf.convert_to_tensor(x), tf.convert_to_tensor(labels)
-        with native_stderr_silenced(), tensorflow_log_silenced():
+        with (
+            native_stderr_silenced(),
+            tensorflow_log_silenced(),
+            working("iteration", iterations) as tell,
+        ):
             batches = training_batches(inputs, labels, min(batch_size, len(x)), seed, done)
             how = {"steps_per_epoch": iterations, "verbose": 0, "shuffle": False}
-            model.fit(batches, callbacks=list(callbacks), **how)
+            model.fit(batches, callbacks=[*callbacks, *_told(tell)], **how)
         if inputs is not x:
             del inputs, labels, batches
             gc.collect()  # else several copies of the training set stay, in cycles
     return model
 
 
+def _told(tell):
+    """Yield a callback for the progress line, where one is shown: it costs a little each time."""
+    if place():
+        yield keras.callbacks.LambdaCallback(on_train_batch_end=lambda i, logs: tell(i + 1))
+
+
 def to_tensor(x):
     """Return an array as a tensor, which `fit_batches` need not copy each time."""
     return tf.convert_to_tensor(x)
-
-
-def training_batches(inputs, labels, batch_size, seed, done=0):
-    """Return an endless tf.data.Dataset of full batches after the first `done`.
-
-    They are shuffled anew in each epoch.
-    """
-    order = tf.data.Dataset.range(len(inputs)).shuffle(len(inputs), seed=seed)
-    order = order.batch(batch_size, drop_remainder=True).repeat().skip(done)
-    # gathered by index, which costs less than shuffling the rows
-    batches = order.map(lambda i: (tf.gather(inputs, i), tf.gather(labels, i))).prefetch(2)
-    options = tf.data.Options()
-    options.autotune.enabled = False  # its thread may sleep on after the last batch, for as long
-    return batches.with_options(options)
-
-
-def targets(labels, loss, classes):
-    """Return integer labels in the form a loss wants: one-hot, or as they are if it is sparse.
-
-    Args:
-        loss: name of a Keras loss, a Keras loss, or a loss of the user's, which gets integers.
-        classes: number of the model's outputs; for a single one the labels stay as they are.
-    """
-    loss = keras.losses.get(loss)
-    name = getattr(loss, "name", None) or loss.__name__
-    kind = loss if isinstance(loss, FunctionType) else type(loss)
-    sparse = isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
-    sparse = sparse or name.startswith("sparse")
-    if sparse and np.max(labels) >= classes:  # TensorFlow would make all weights NaN
-        raise ValueError(
-            f"A label is {np.max(labels)}, but the model has {classes} outputs and the loss {name} "
-            "wants one for each class from 0 on. Pass the model's own loss, or other labels."
-        )
-    if sparse or classes == 1 or not kind.__module__.startswith("keras."):
-        return labels
-    return keras.utils.to_categorical(labels, classes)

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 
 STORE = tempfile.mkdtemp(prefix="pruninglib-runs-")
+os.environ["PRUNINGLIB_QUIET"] = "1"  # no progress lines, in kernels neither
 os.environ["PRUNINGLIB_RUNS"] = STORE  # before pruninglib is imported, which reads it once
 
 import keras  # noqa: E402

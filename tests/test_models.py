@@ -10,7 +10,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pruninglib import baseline, eager, magnitude, make_masks, make_mlp, models, prune, train
-from pruninglib.training import compile_training, fit_iterations, targets
+from pruninglib.batches import targets
+from pruninglib.training import compile_training, fit_iterations
 
 
 def assert_same_weights(one, other):

@@ -1,0 +1,177 @@
+"""The line says what, how far and how long, once a second, and nothing where nobody reads."""
+
+import io
+import os
+import re
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+import pruninglib as pl
+from pruninglib import progress_line, training
+from pruninglib.progress_line import progress, working
+
+
+class Clock:
+    """Time that passes when a test says so."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(progress_line, "perf_counter", clock)
+    return clock
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """What was shown, [(text, whether it was the last)]."""
+    lines = []
+    monkeypatch.setattr(progress_line, "place", lambda: lambda *line: lines.append(line))
+    return lines
+
+
+def test_steps_come_out_as_they_went_in_and_the_line_says_how_far(clock, said):
+    found = []
+    for step in progress(iter("abc"), "network", 3):
+        found.append(step)
+        clock.now += 2
+    assert found == ["a", "b", "c"]
+    assert said == [
+        ("network 2 of 3, 4 s left", False),
+        ("network 3 of 3, 2 s left", False),
+        ("network 3 of 3, 0 s left", False),
+        ("network 3 of 3, done after 6 s", True),
+    ]
+
+
+def test_it_is_rewritten_once_a_second_at_most(clock, said):
+    for _ in progress(range(1000), "step"):
+        clock.now += 0.0101
+    assert len(said) == 11 and clock.now == pytest.approx(10.1)
+
+
+def test_nothing_is_said_of_what_takes_less_than_a_second(clock, said):
+    for _ in progress(range(10), "step"):
+        clock.now += 0.09
+    assert said == []
+
+
+def test_work_within_work_stands_in_the_same_line_and_counts_for_the_time_left(clock, said):
+    for _ in progress(["a", "b"], "network"):
+        for _ in progress(range(4), "iteration"):
+            clock.now += 5
+    texts = [text for text, _ in said]
+    assert texts[0] == "network 1 of 2, iteration 2 of 4, 35 s left"
+    assert texts[4] == "network 2 of 2, iteration 2 of 4, 15 s left"
+    assert texts[-1] == "network 2 of 2, done after 40 s"
+    assert sum(last for _, last in said) == 1
+
+
+def test_a_single_step_is_not_counted(clock, said):
+    for _ in progress(["a"], "criterion"):
+        for _ in progress(range(2), "sparsity"):
+            clock.now += 2
+    assert said[0][0] == "sparsity 2 of 2, 2 s left"
+
+
+def test_an_error_or_a_break_ends_the_line_and_the_next_work_begins_another(clock, said):
+    with pytest.raises(RuntimeError, match="mine"), working("step", 4) as tell:
+        clock.now += 2
+        tell(1)
+        raise RuntimeError("mine")
+    assert said[-1] == ("step 1 of 4, stopped after 2 s", True)
+    for _ in progress(range(5), "other"):
+        break
+    for _ in progress(range(2), "third"):
+        clock.now += 2
+    assert said[-1][0] == "third 2 of 2, done after 4 s"
+
+
+def test_work_that_is_left_behind_does_not_stay_in_the_line(clock, said):
+    abandoned = progress(range(5), "inner")
+    for _ in progress(range(2), "outer"):
+        next(abandoned)
+        clock.now += 2
+    assert said[-1][0] == "outer 2 of 2, done after 4 s"
+    abandoned.close()
+    for _ in progress(range(2), "next"):
+        clock.now += 2
+    assert said[-1][0] == "next 2 of 2, done after 4 s"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (99, "99 s"), (100, "2 min"), (5900, "98 min"), (6000, "1.7 h")],
+)
+def test_durations_are_told_in_the_unit_that_suits(seconds, text):
+    assert progress_line._duration(seconds) == text
+
+
+def test_tests_and_pipes_are_not_told(monkeypatch):
+    monkeypatch.delenv("PRUNINGLIB_QUIET", raising=False)
+    assert progress_line.place() is None
+
+
+def test_a_terminal_is_told_unless_quiet_is_asked_for(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.delenv("PRUNINGLIB_QUIET", raising=False)
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setattr(progress_line, "get_terminal_size", lambda: os.terminal_size((20, 5)))
+    show = progress_line.place()
+    show("network 1 of 3, 20 s left", False)
+    show("done", True)
+    assert sys.stdout.getvalue() == f"\rnetwork 1 of 3, 20 \r{'done':<19}\n"
+    monkeypatch.setenv("PRUNINGLIB_QUIET", "1")
+    assert progress_line.place() is None
+
+
+SLEEPING = """import time
+from pruninglib.progress_line import progress
+for _ in progress(range(6), "nap"):
+    time.sleep(0.4)"""
+
+
+def executed(monkeypatch, quiet):
+    monkeypatch.setenv("PRUNINGLIB_QUIET", quiet)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SLEEPING)])
+    NotebookClient(notebook, kernel_name="python3").execute()
+    return notebook.cells[0].outputs
+
+
+def test_a_saved_notebook_has_one_line_the_last(monkeypatch):
+    (output,) = executed(monkeypatch, quiet="")
+    assert output.output_type == "display_data"
+    assert re.fullmatch(r"nap 6 of 6, done after \d s", output.data["text/plain"])
+
+
+def test_a_quiet_notebook_has_none(monkeypatch):
+    assert executed(monkeypatch, quiet="1") == []
+
+
+def test_training_tells_of_its_iterations(monkeypatch, clock, said, tiny):
+    monkeypatch.setattr(progress_line, "EVERY", 0.0)
+    monkeypatch.setattr(training, "place", progress_line.place)
+    model = pl.make_mlp(4, (6,), 3)
+    pl.train(model, tiny.x_train, tiny.y_train, 5, batch_size=40)
+    texts = [text for text, _ in said]
+    assert texts[0].startswith("iteration 2 of 5") and texts[-1].startswith(
+        "iteration 5 of 5, done"
+    )
+
+
+def test_a_script_on_a_pipe_prints_nothing():
+    done = subprocess.run([sys.executable, "-c", SLEEPING], capture_output=True, text=True)
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
