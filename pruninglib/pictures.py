@@ -10,6 +10,51 @@ def mask_grid(values, mask, ax, title=""):
         color = "black" if mask[row, column] else "0.5"
         ax.text(column, row, f"{values[row, column]:.1f}", ha="center", va="center", color=color)
     ax.set(title=title, xticks=[], yticks=[], xlabel="units", ylabel="inputs")
+    ax.grid(False)
+    return ax
+
+
+def cells(mask, most=64):
+    """Return a mask (inputs, units) of any size as a small picture: means over cells of entries."""
+    means = mask.astype(np.float32)
+    for axis, size in enumerate(mask.shape):
+        edges = np.linspace(0, size, min(most, size) + 1).astype(int)
+        means = np.add.reduceat(means, edges[:-1], axis)
+        means /= np.expand_dims(np.diff(edges), 1 - axis)
+    return means
+
+
+def density(means, ax, title=""):
+    """Draw what `cells` returns: the darker, the more is kept, black where most is."""
+    most = means.max() or 1
+    ax.imshow(means, cmap="Greys", vmin=0, vmax=most, aspect="auto", interpolation="nearest")
+    ax.set(xticks=[], yticks=[])
+    ax.set_title(title, fontsize=9)
+    ax.spines[:].set_visible(True)
+    ax.grid(False)
+    return ax
+
+
+def layers(sizes, left, densities, ax):
+    """Draw a large network: a bar for the units of each layer, of which those left are dark.
+
+    Args:
+        sizes: units of each layer, the inputs first; bars are as long as their square roots.
+        left: how many of each are left.
+        densities: share of the weights left between each layer and the next; the darker, the more.
+    """
+    longest = np.sqrt(max(sizes))
+    half, short = (np.sqrt(counts) / longest / 2 for counts in (sizes, left))
+    for i, share in enumerate(densities):
+        corners = [(i, -short[i]), (i, short[i]), (i + 1, short[i + 1]), (i + 1, -short[i + 1])]
+        ax.fill(*np.transpose(corners), color="black", alpha=0.05 + 0.6 * share, linewidth=0)
+    place = np.arange(len(sizes))
+    ax.vlines(place, -half, half, color="0.8", linewidth=5)
+    ax.vlines(place, -short, short, color="black", linewidth=5)
+    for i, count in enumerate(left):
+        ax.text(i, half[i] + 0.04, f"{count:,}", ha="center", va="bottom", fontsize=9)
+    ax.set(xlim=(-0.5, len(sizes) - 0.5), ylim=(-0.6, 0.7))
+    ax.set_axis_off()
     return ax
 
 

@@ -122,8 +122,10 @@ def _outputs(notebook):
             data = output.get("data", {})
             if "image/png" in data:
                 image = "".join(data["image/png"]).replace("\n", "")
+                about = output.get("metadata", {}).get("image/png", {})
+                alt = about.get("alt", f"{heading}. {words.strip()}")
                 yield (
-                    f'<figure><img alt="{escape(f"{heading}. {words.strip()}")}" '
+                    f'<figure><img alt="{escape(alt)}" '
                     f'src="data:image/png;base64,{image}">'
                     f"<figcaption>{escape(heading)}</figcaption></figure>"
                 )

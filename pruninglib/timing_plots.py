@@ -5,21 +5,22 @@ quartiles of ratios it is shaded.
 """
 
 from pruninglib.plots import STYLE
+from pruninglib.quantities import set_axes
 
 RUNTIMES = {
     "compiled": {"color": "#0072B2", "marker": "s", "linestyle": "--"},
-    "NumPy": {"color": "#E69F00", "marker": "^", "linestyle": ":"},
+    "NumPy": {"color": "#B07700", "marker": "^", "linestyle": ":"},
     "LiteRT": {"color": "#009E73", "marker": "D", "linestyle": "-."},
-    "ONNX Runtime": {"color": "#CC79A7", "marker": "v", "linestyle": "-"},
+    "ONNX Runtime": {"color": "#A8487F", "marker": "v", "linestyle": "-"},
     "sparse (numba)": {"color": "#D55E00", "marker": "o", "linestyle": "-"},
-    "sparse (scipy)": {"color": "#56B4E9", "marker": "P", "linestyle": ":"},
+    "sparse (scipy)": {"color": "#3B9AD0", "marker": "P", "linestyle": ":"},
 }
 STAGES = {
     "dense": {"color": "black", "marker": "*", "linestyle": "none", "markersize": 11},
     "masked": {"color": "0.5", "marker": "x", "linestyle": ":"},
-    "sparse": {"color": "#E69F00", "marker": "^", "linestyle": ":"},
+    "sparse": {"color": "#B07700", "marker": "^", "linestyle": ":"},
     "sparse, retrained": STYLE["weight"],
-    "shrunk": {"color": "#56B4E9", "marker": "v", "linestyle": ":"},
+    "shrunk": {"color": "#3B9AD0", "marker": "v", "linestyle": ":"},
     "shrunk, repaired": {"color": "#009E73", "marker": "D", "linestyle": "-."},
     "shrunk, retrained": STYLE["unit"],
 }
@@ -32,11 +33,12 @@ def break_even(table, batch_size, ax):
         table: rows of `timing_sweep`.
     """
     rows = table[(table["stage"] == "sparse") & (table["batch_size"] == batch_size)]
-    ax.axhline(1, color="black", linewidth=0.8, label="fastest dense runtime")
+    set_axes(ax, "sparsity", "speed_up_fastest").set_title(f"batch {batch_size:,}")
+    ends = [rows["sparsity"].min(), rows["sparsity"].max()]
+    ax.plot(ends, [1, 1], color="black", linewidth=0.8, label="fastest dense runtime")
     for runtime, points in rows.groupby("runtime", sort=False):
         _curve(points, "sparsity", "speed_up_fastest", ax, runtime)
-    ax.set(xlabel="sparsity of the weights", ylabel="speed-up", title=f"batch {batch_size:,}")
-    return _logarithmic(ax, "y")
+    return ax
 
 
 def speed_up(table, batch_size, ax):
@@ -48,11 +50,11 @@ def speed_up(table, batch_size, ax):
     rows = table[(table["stage"] == "shrunk") & (table["batch_size"] == batch_size)]
     fewer = table.loc[table["stage"] == "dense", "macs"].iloc[0] / rows["macs"]
     ends = [fewer.min(), fewer.max()]
+    set_axes(ax, "fewer", "speed_up").set_title(f"batch {batch_size:,}")
     ax.plot(ends, ends, color="black", linewidth=0.8, label="as many as MACs")
     for runtime, points in rows.assign(fewer=fewer).groupby("runtime", sort=False):
         _curve(points, "fewer", "speed_up", ax, runtime)
-    ax.set(xlabel="times fewer MACs", ylabel="speed-up", title=f"batch {batch_size:,}")
-    return _logarithmic(ax, "both")
+    return ax
 
 
 def accuracy_against_time(table, ax):
@@ -61,17 +63,16 @@ def accuracy_against_time(table, ax):
     Args:
         table: rows with the columns stage, sparsity, accuracy, median_ms and steady.
     """
+    set_axes(ax, "median_ms", "accuracy")
     for stage, rows in table.groupby("stage", sort=False):
-        style = {"markersize": 5, **STAGES[stage]}
+        style = STAGES[stage]
         ax.plot(rows["median_ms"], rows["accuracy"], label=stage, **style)
         _hollow(rows, "median_ms", "accuracy", ax, style)
-    ax.set(xlabel="milliseconds for one batch", ylabel="accuracy")
-    ax.legend(fontsize=8)
-    return _logarithmic(ax, "x")
+    return ax
 
 
 def _curve(rows, x, y, ax, runtime):
-    style = {"markersize": 4, **RUNTIMES.get(runtime, {"marker": "d"})}
+    style = RUNTIMES.get(runtime, {"marker": "d"})
     (line,) = ax.plot(rows[x], rows[y], label=runtime, **style)
     band = rows[f"{y}_q1"], rows[f"{y}_q3"]
     ax.fill_between(rows[x], *band, color=line.get_color(), alpha=0.2, linewidth=0)
@@ -81,15 +82,3 @@ def _curve(rows, x, y, ax, runtime):
 def _hollow(rows, x, y, ax, style, steady="steady"):
     unsteady = rows[~rows[steady].astype(bool)]
     ax.plot(unsteady[x], unsteady[y], **style | {"linestyle": "none", "markerfacecolor": "white"})
-
-
-def _logarithmic(ax, axis):
-    if axis in ("x", "both"):
-        ax.set_xscale("log")
-    if axis in ("y", "both"):
-        ax.set_yscale("log")
-    for each in (ax.xaxis, ax.yaxis):
-        if each.get_scale() == "log":
-            each.set_major_formatter("{x:g}")
-    ax.grid(alpha=0.3)
-    return ax

@@ -21,10 +21,6 @@ def lines(ax):
     return {line.get_label(): line.get_xydata().tolist() for line in ax.get_lines()}
 
 
-def legend(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()]
-
-
 SWEEP = pd.DataFrame(
     {
         "method": ["weight"] * 4 + ["unit"] * 2,
@@ -50,7 +46,7 @@ def test_curve_of_one_seed_has_no_band(ax):
 
 def test_one_curve_a_method_told_apart_without_colour(ax):
     assert plots.methods(SWEEP, ax) is ax
-    assert legend(ax) == ["weight", "unit"] == list(lines(ax))
+    assert list(lines(ax)) == ["weight", "unit"]
     looks = {(line.get_marker(), line.get_linestyle()) for line in ax.get_lines()}
     assert len(looks) == 2
     assert ax.get_xlabel() == "sparsity" and ax.get_ylabel() == "accuracy"
@@ -58,7 +54,7 @@ def test_one_curve_a_method_told_apart_without_colour(ax):
 
 def test_methods_of_any_name_are_drawn(ax):
     plots.methods(SWEEP.assign(method="my own"), ax)
-    assert legend(ax) == ["my own"]
+    assert list(lines(ax)) == ["my own"]
 
 
 def test_styles_are_all_different():
@@ -68,7 +64,7 @@ def test_styles_are_all_different():
     assert plots.STYLE["weight"]["linestyle"] != plots.STYLE["unit"]["linestyle"]
 
 
-def test_published_curves_are_behind_and_named_once(ax):
+def test_published_curves_are_behind_in_the_colours_of_their_methods(ax):
     table = pd.DataFrame(
         {
             "source": ["A", "A", "B", "B", "B", "B"],
@@ -86,8 +82,10 @@ def test_published_curves_are_behind_and_named_once(ax):
     assert second.get_xydata().tolist() == [[0, 0.8], [0.5, 0.3]]
     assert third.get_xydata().tolist() == [[0, 0.7], [0.5, 0.2]]
     assert max(line.get_zorder() for line in (first, second, third)) < ours.get_zorder()
-    names = ["ours", "weight, published", "unit, published"]
-    assert ax.get_legend_handles_labels()[1] == names
+    assert [line.get_color() for line in (first, third)] == [
+        plots.STYLE[method]["color"] for method in ("weight", "unit")
+    ]
+    assert ax.get_legend_handles_labels()[1] == ["ours"]
 
 
 def test_grid_shows_every_number_and_marks_the_pruned_ones(ax):
@@ -132,17 +130,17 @@ def test_recovery_has_a_curve_for_each_training(ax):
     names = ["stage", "start", "mask", "iterations", "accuracy", "distillation"]
     table = pd.DataFrame(rows, columns=names).assign(method="unit", sparsity=0.9)
     assert plots.recovery(table, ax) is ax
-    assert legend(ax) == [
+    assert list(lines(ax)) == [
         "pruned",
         "repaired",
-        "retrained 500 iterations",
-        "retrained 500 iterations, mask free",
-        "distilled 500 iterations",
-        "repaired, distilled 500 iterations",
-        "retrained 1000 iterations",
-        "retrained 1000 iterations, mask free",
-        "distilled 1000 iterations",
-        "repaired, distilled 1000 iterations",
+        "retrained 500",
+        "retrained 500, mask free",
+        "distilled 500",
+        "repaired, distilled 500",
+        "retrained 1000",
+        "retrained 1000, mask free",
+        "distilled 1000",
+        "repaired, distilled 1000",
     ]
     assert lines(ax)["repaired"] == [[0.9, 0.4]]
     assert lines(ax)["pruned"] == [[0.9, 0.2]]
@@ -163,10 +161,9 @@ def test_frontier_has_a_point_for_each_sparsity_and_a_cross_for_each_published_r
     theirs = pd.DataFrame([(70, 0.25, "RigL", "Evci et al. 2020 appendix B")], columns=columns)
     assert plots.frontier(ours, theirs, ax) is ax
     assert lines(ax)["measured"] == [[50, 0.3], [100.5, pytest.approx(0.15)]]
-    (text,) = ax.texts
-    assert text.get_text() == "RigL" and text.xy == (70, 0.25)
+    assert lines(ax)["RigL"] == [[70, 0.25]]
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["100", "50"]
-    assert len(plots.frontier(ours, theirs[:0], ax).texts) == 1
+    assert len(plots.frontier(ours, theirs[:0], ax).get_lines()) == 3
 
 
 def test_tables_are_left_as_they_were(ax):
@@ -181,3 +178,12 @@ def test_recovery_draws_the_columns_that_are_asked_for(ax):
     plots.recovery(table.assign(error=0.3, share=0.1, **nothing), ax, "error", "share")
     assert lines(ax)["pruned"] == [[0.1, 0.3]]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("share", "error")
+
+
+def test_what_the_slider_shows_has_a_curve_for_each_scope_and_stage(ax):
+    choices = [(stage, scope) for stage in ("pruned", "repaired") for scope in ("layer", "global")]
+    table = pd.DataFrame(choices, columns=["stage", "scope"])
+    table = table.assign(method="unit", sparsity=0.9, accuracy=[0.1, 0.2, 0.3, 0.4])
+    assert plots.explored(table, ax) is ax
+    assert lines(ax)["repaired, global scope"] == [[0.9, 0.4]]
+    assert list(lines(plots.explored(table[:1], ax)))[-1] == "pruned"

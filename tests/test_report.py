@@ -93,6 +93,14 @@ def test_figures_stand_inline_with_words_for_those_who_do_not_see_them(folder):
     assert "<em>well</em>" in text
 
 
+def test_words_that_a_figure_has_of_its_own_come_first(folder):
+    path = next(folder.glob("*/notebook.ipynb"))
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[2].outputs[0].metadata["image/png"] = {"alt": "A curve & a <band>."}
+    nbformat.write(notebook, path)
+    assert '<img alt="A curve &amp; a &lt;band&gt;." src="data:' in report(folder).read_text()
+
+
 def test_the_command_says_where_the_page_is(folder, capsys):
     assert batch.main(["report", str(folder)]) == 0
     assert capsys.readouterr().out.strip() == str(folder / "report.html")

@@ -70,7 +70,7 @@ def test_the_figure_has_a_curve_for_each_layer(trained, tiny):
     table = pd.DataFrame(sensitivity(trained, magnitude, SPARSITIES, data))
     _, ax = plt.subplots()
     assert plots.sensitivity(table, ax) is ax
-    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    labels = [text.get_text() for text in ax.texts]
     assert labels == ["hidden_1", "hidden_2"]
     np.testing.assert_array_equal(ax.lines[1].get_ydata(), table["accuracy"][3:])
     plt.close()

@@ -86,7 +86,7 @@ def test_accuracy_against_time_has_a_curve_for_each_stage(ax):
     found = lines(ax)
     assert found["shrunk"] == [[1.0, 0.25], [0.25, 0.45]]
     assert found["dense"] == [[8.0, 0], [4.0, 0]]
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+    assert ax.get_legend_handles_labels()[1] == [
         "dense",
         "sparse",
         "shrunk",
