@@ -35,3 +35,5 @@ from .recovery import recovery_sweep
 from .speed_ups import timing_sweep
 from .tables import gain_over_dense, percent, plateau
 from .results import parameters_in, write_result
+from .progress_line import progress
+from .exploring import explore, explorer
