@@ -26,7 +26,11 @@ def read(folder=FOLDER):
 
 
 def take_over(batch, folder=FOLDER):
-    """Take over the results of a batch; of runs with the same parameters the newest counts."""
+    """Take over the results of a batch.
+
+    Of a notebook's runs on a dataset, with the same seeds and after as many epochs, the newest
+    counts, for a notebook may have got other parameters since.
+    """
     found, known = results(batch), read(folder)
     parts = [{name: table[~table["run"].isin(found)] for name, table in known.items()}]
     for key, result in found.items():
@@ -35,7 +39,10 @@ def take_over(batch, folder=FOLDER):
         name: pd.concat([part[name] for part in parts if name in part])
         for name in {name for part in parts for name in part}
     }
-    newest = whole["runs"].sort_values("date").drop_duplicates("asked", keep="last")["run"]
+    runs = whole["runs"].sort_values("date")
+    runs["notebook"] = runs["run"].str.rpartition("-")[0]
+    runs["seeds"] = [str(json.loads(asked)[1]["seeds"]) for asked in runs["asked"]]
+    newest = runs.drop_duplicates(["notebook", "dataset", "seeds", "epochs"], keep="last")["run"]
     for name, table in whole.items():
         table = table[table["run"].isin(newest)].sort_values("run", kind="stable")
         with written_whole(folder / f"{name}.csv") as path:

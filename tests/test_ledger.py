@@ -294,7 +294,7 @@ def test_mistakes_are_told_with_what_was_measured():
 
 
 def result(key, seed, value, folder, date):
-    parameters = {"dataset": "mnist", "epochs": 5, "seeds": [seed]}
+    parameters = {"dataset": "mnist", "epochs": 5, "seeds": [seed], "came_later": value}
     row = {"table": "sweep", "method": "weight", "seed": seed, "accuracy": value}
     rows = [row, row | {"method": "random unit"}, {"table": "unknown", "x": 1}]
     about = {"versions": {"pruninglib": "1"}, "seconds": 3.0, "date": date, "code": "c"}
@@ -303,7 +303,7 @@ def result(key, seed, value, folder, date):
     path.write_text(json.dumps({"parameters": parameters, "rows": rows, **about}))
 
 
-def test_results_are_taken_over_and_of_the_same_parameters_the_newest_counts(tmp_path):
+def test_results_are_taken_over_and_of_the_same_seeds_the_newest_counts(tmp_path):
     runs = [
         ("1", "a", 0, 0.1, "2026-1"),
         ("1", "b", 1, 0.2, "2026-1"),
