@@ -19,7 +19,7 @@ def file_content(model, kind, **settings):
         path = Path(folder) / ("model.tflite" if kind == "litert" else "model.onnx")
         with native_stderr_silenced(), tensorflow_log_silenced(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # tf2onnx asks NumPy for what NumPy has renamed
-            model.export(path, format=kind, verbose=False, **settings)
+            model.export(str(path), format=kind, verbose=False, **settings)
         return path.read_bytes()
 
 
