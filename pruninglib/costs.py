@@ -20,6 +20,9 @@ def count_macs(model, nonzero=False):
     Args:
         nonzero: count only those with a weight that is not zero, which a masked network run
             densely does not save.
+
+    >>> count_macs(pl.make_mlp(4, [6, 5], 3))
+    69
     """
     check_graph(model)
     macs = 0
@@ -54,7 +57,13 @@ def _positions(layer, node):
 
 
 def count_parameters(model, nonzero=False):
-    """Return the number of the model's weights, biases included; `nonzero`: that are not zero."""
+    """Return the number of the model's weights, biases included; `nonzero`: that are not zero.
+
+    >>> model = pl.make_mlp(4, [6, 5], 3)
+    >>> pruned = pl.prune(model, pl.make_masks(model, pl.magnitude, 0.5))
+    >>> count_parameters(pruned), int(count_parameters(pruned, nonzero=True))
+    (69, 42)
+    """
     weights = [np.asarray(weight) for weight in model.weights]
     return sum(np.count_nonzero(w != 0) if nonzero else w.size for w in weights)
 

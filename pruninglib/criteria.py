@@ -36,13 +36,20 @@ def random_scores(kernel, seed=0):
 
     The numbers depend on the seed and the kernel alone, so that two layers of one shape
     differ and the same call gives the same scores.
+
+    >>> random_scores(np.ones((3, 4))).shape
+    (3, 4)
     """
     kernel = np.ascontiguousarray(kernel)
     return np.random.default_rng([seed, zlib.crc32(kernel)]).random(kernel.shape)
 
 
 def random_unit_scores(kernel, seed=0):
-    """Score units at random; see `random_scores`."""
+    """Score units at random; see `random_scores`.
+
+    >>> random_unit_scores(np.ones((3, 4))).shape
+    (4,)
+    """
     kernel = np.ascontiguousarray(kernel)
     return np.random.default_rng([seed, zlib.crc32(kernel)]).random(kernel.shape[-1])
 

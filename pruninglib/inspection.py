@@ -12,6 +12,12 @@ def dead_units(model, inputs):
     """Return {layer name: bool array}: which hidden units output the same for all the inputs.
 
     The layers are those with units, but for the ones that make the logits.
+
+    >>> model = pl.make_mlp(4, [6, 5], 3)
+    >>> pruned = pl.prune(model, pl.make_masks(model, pl.unit_norm, 0.5))
+    >>> dead = dead_units(pruned, np.random.default_rng(0).random((50, 4)))
+    >>> bool(dead["hidden_1"].sum() >= 3)
+    True
     """
     names = [name for name in prunable_layers(model) if name not in logits_layers(model)]
     outputs = keras.Model(model.inputs, {name: model.get_layer(name).output for name in names})

@@ -34,6 +34,11 @@ def make_masks(model, criterion, sparsity, scope="layer", include=None, exclude=
 
     Exactly round(sparsity * size) scores go, ties broken by position. In global scope the
     scores of `unit_norm` are divided by the root of the fan-in, so that layers compare.
+
+    >>> model = pl.make_mlp(4, [6, 5], 3)
+    >>> masks = make_masks(model, pl.unit_norm, 0.5)
+    >>> {name: int(mask.sum()) for name, mask in masks.items()}
+    {'hidden_1': 3, 'hidden_2': 3}
     """
     if isinstance(sparsity, dict):
         if scope != "layer" or include is not None or exclude:

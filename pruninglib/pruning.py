@@ -23,6 +23,11 @@ def prune(model, masks):
     program that imports pruninglib. Masks that the model holds already stay in force: pruning
     again only removes more. Weights assigned by hand are masked at the next update. A subclassed
     model makes its layers itself, so that after loading it has its zeros but no masks: `hold` it.
+
+    >>> model = pl.make_mlp(4, [6, 5], 3)
+    >>> pruned = prune(model, pl.make_masks(model, pl.magnitude, 0.5))
+    >>> measure_sparsity(pruned), measure_sparsity(model)
+    (0.5, 0.0)
     """
     layers = prunable_layers(model)
     masks = check_masks(masks, layers)
@@ -67,6 +72,12 @@ def strip(pruned):
     """Return a plain Keras copy: the zeros are there, nothing holds them, no pruninglib needed.
 
     Compiled like the pruned model; a rewound schedule of rates is the whole schedule there.
+
+    >>> model = pl.make_mlp(4, [6, 5], 3)
+    >>> pruned = prune(model, pl.make_masks(model, pl.magnitude, 0.5))
+    >>> plain = strip(pruned)
+    >>> measure_sparsity(plain), plain.layers[0].kernel_constraint
+    (0.5, None)
     """
     plain = fresh_copy(pruned)
     for layer in prunable_layers(plain).values():
@@ -97,7 +108,7 @@ def measure_sparsity(model, layers=None):
     kernels = [np.asarray(kernel_of(prunable[name])) for name in layers]
     # of booleans, which NumPy counts ten times as fast as numbers
     left = sum(np.count_nonzero(kernel != 0) for kernel in kernels)
-    return 1 - left / sum(kernel.size for kernel in kernels)
+    return float(1 - left / sum(kernel.size for kernel in kernels))
 
 
 def zero_masked(model):

@@ -40,6 +40,10 @@ def budget(dense, pruned, iterations, total=None):
     of the sparsity of the layers that lost some, and the iterations relative to those of the
     dense training; at most 1 (Zimmer et al. 2023). So a network that lost nothing is hardly
     disturbed. Without `total` the first alone decides, and such a network stays as it is.
+
+    >>> model = pl.make_mlp(4, [6, 5], 3)
+    >>> budget(model, model, iterations=100, total=1000)
+    0.1
     """
     if total is not None:
         check_total(total)

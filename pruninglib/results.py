@@ -19,6 +19,9 @@ def parameters_in(names):
 
     Meant for `globals()` right after the cell of the parameters: plain values, and lists, whose
     names do not begin with an underscore.
+
+    >>> parameters_in({"seed": 0, "_hidden": 1, "np": np})
+    {'seed': 0}
     """
     kinds = (str, int, float, list)
     return {

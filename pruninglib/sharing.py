@@ -27,6 +27,10 @@ def share_weights(model, values=16, include=None, exclude=()):
         include, exclude: names or types of layers; default all Dense and convolution layers.
 
     To train on with shared values, fit with the callback `HoldShared`.
+
+    >>> shared = share_weights(pl.make_mlp(4, [6, 5], 3), 2)
+    >>> np.unique(shared.layers[0].kernel).size
+    2
     """
     if not 1 <= values <= CODES:
         raise ValueError(f"values must lie in [1, {CODES}], got {values}.")

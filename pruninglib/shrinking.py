@@ -30,6 +30,11 @@ def shrink(pruned, round_to=1):
         round_to: keep so many more units that each layer that gets smaller has a multiple of this.
 
     Raises CannotShrink (a ValueError) where a layer would lose all of its units.
+
+    >>> model = pl.make_mlp(4, [6, 5], 3)
+    >>> pruned = pl.prune(model, pl.make_masks(model, pl.unit_norm, 0.5))
+    >>> [layer.units for layer in shrink(pruned).layers]
+    [3, 3, 3]
     """
     _check(pruned, round_to)
     plan = make_plan(pruned, round_to)
@@ -47,6 +52,11 @@ def plan_shrink(pruned, round_to=1):
 
     Columns: layer, units, units_after, and why: why not fewer are left, where zero units stay or
     none goes. `pd.DataFrame(plan_shrink(pruned))` is a table of it. Nothing is built.
+
+    >>> model = pl.make_mlp(4, [6, 5], 3)
+    >>> pruned = pl.prune(model, pl.make_masks(model, pl.unit_norm, 0.5))
+    >>> plan_shrink(pruned)[0]
+    {'layer': 'hidden_1', 'units': 6, 'units_after': 3, 'why': ''}
     """
     _check(pruned, round_to)
     return list(_rows(pruned, make_plan(pruned, round_to)))

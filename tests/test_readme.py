@@ -51,7 +51,9 @@ def test_the_results_are_those_of_the_tables():
     assert readme.updated(README) == README
 
 
-@pytest.mark.parametrize("page", ["README.md", "CLAIMS.md", "benchmarks/README.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CLAIMS.md", "CONTRIBUTING.md", "benchmarks/README.md"]
+)
 def test_every_link_leads_to_a_file_and_to_a_heading_in_it(page):
     path = ROOT / page
     for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
