@@ -38,10 +38,19 @@ def publish(batch, results_folder=RESULTS, figures=FIGURES, notebooks=NOTEBOOKS)
         notebook = notebooks / f"{stem}.ipynb"
         if parameters == defaults(notebook):
             with written_whole(notebook) as path:
-                shutil.copy(batch / key / "notebook.ipynb", path)
+                path.write_text(without_widgets((batch / key / "notebook.ipynb").read_text()))
                 options = ["--keep-output", "--keep-count", "--extra-keys", STRIPPED]
                 subprocess.run([sys.executable, "-m", "nbstripout", *options, path], check=True)
         print(f"{key}: {name}")
+
+
+def without_widgets(text):
+    """Return a notebook without the views of widgets, which need a kernel; their words stay."""
+    notebook = json.loads(text)
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+    return json.dumps(notebook)
 
 
 def newest(found):

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
@@ -113,6 +114,7 @@ def test_executed_notebooks_have_no_errors_and_no_standard_error(executed):
             for output in cell.outputs:
                 assert output.output_type != "error"
                 assert output.get("name") != "stderr", output.text
+                assert "image/png" not in output.get("data", {}) or output.metadata["image/png"]
 
 
 def test_a_second_execution_computes_the_same(executed, tmp_path):
@@ -170,10 +172,35 @@ class TestStructure:
         first = nbformat.read(path, as_version=4).cells[0]
         assert re.match(r"# \d\. .+\n\n\*\*.+\?\*\*", first.source)
 
-    def test_its_last_cell_writes_the_result(self, path):
-        last = cells(path)[-1]
-        assert last.metadata["tags"] == ["result"]
-        assert f'folder / "{path.stem}.result.json",\n    parameters,' in last.source
+    def test_its_last_cells_write_the_result_and_show_the_slider(self, path):
+        result, figure, slider = cells(path)[-3:]
+        assert result.metadata["tags"] == ["result"]
+        assert f'folder / "{path.stem}.result.json",\n    parameters,' in result.source
+        assert figure.metadata["tags"] == slider.metadata["tags"] == ["explore"]
+        assert "figures.show(" in figure.source and "pl.explorer(" in slider.source
+
+    def test_its_first_cell_does_nothing_outside_colab(self, path, tmp_path, monkeypatch):
+        first, others = cells(path)[0], [cells(other)[0] for other in NOTEBOOKS]
+        assert first.metadata["tags"] == ["colab"]
+        assert {other.source for other in others} == {first.source}
+        monkeypatch.chdir(tmp_path)
+        before = (dict(os.environ), list(sys.path))
+        exec(first.source, {})
+        assert (dict(os.environ), list(sys.path)) == before and not list(tmp_path.iterdir())
+
+    def test_has_a_badge_that_opens_this_notebook_of_this_repository(self, path):
+        address = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
+        place = address["Repository"].removeprefix("https://github.com/")
+        opens = f"https://colab.research.google.com/github/{place}/blob/main/notebooks/{path.name}"
+        assert f"]({opens})" in cells(path, "markdown")[0].source
+        assert f"]({opens})" in (ROOT / "README.md").read_text()
+        assert f'"{address["Repository"]}")' in cells(path)[0].source
+
+    def test_every_figure_has_words_for_those_who_do_not_see_it(self, path):
+        sources = [cell.source for cell in cells(path)]
+        drawn = [source for source in sources if "plt.subplots(" in source or ".panels(" in source]
+        assert drawn and all("figures.show(" in source for source in drawn)
+        assert not any("plt.show" in source or "savefig" in source for source in sources)
 
     def test_ends_with_what_we_saw_and_exercises(self, path):
         texts = [cell.source for cell in cells(path, "markdown")]
@@ -181,7 +208,8 @@ class TestStructure:
         assert texts[-1].startswith("## Exercises")
 
     def test_has_at_most_fifteen_code_cells_and_never_three_in_a_row(self, path):
-        code = [c for c in cells(path) if "result" not in c.metadata.get("tags", [])]
+        apart = {"colab", "result", "explore"}  # alike in all notebooks, not to be read
+        code = [c for c in cells(path) if not apart & set(c.metadata.get("tags", []))]
         assert len(code) <= 15
         kinds = [cell.cell_type for cell in nbformat.read(path, as_version=4).cells]
         assert "code code code" not in " ".join(kinds)
@@ -310,6 +338,17 @@ def test_tables_and_figures_are_published_by_name_and_the_default_run_is_the_not
         assert record["key"] == f"tiny-{key}" and record["seconds"] == 3 and "rows" not in record
     committed = nbformat.read(place / "notebooks" / "tiny.ipynb", 4)
     assert [cell.execution_count for cell in committed.cells] == [1, 2]
+
+
+def test_of_a_slider_only_its_words_are_published(project):
+    def with_slider(notebook):
+        view = {"application/vnd.jupyter.widget-view+json": {"model_id": "x"}, "text/plain": "w"}
+        notebook.cells[-1].outputs = [nbformat.v4.new_output("display_data", view)]
+
+    ran(project, "a", with_slider)
+    published(project)
+    committed = nbformat.read(project[0] / "notebooks" / "tiny.ipynb", 4)
+    assert committed.cells[-1].outputs[0].data == {"text/plain": "w"}
 
 
 def test_of_runs_with_the_same_parameters_the_newest_is_published(project):
