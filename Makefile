@@ -1,4 +1,5 @@
-# make run | test | test-jax | results | studies | lab | bench, on a fresh machine with Python 3.11 to 3.13
+# make run | test | test-jax | test-colab | test-browser | results | studies | lab | bench, on a fresh
+# machine with Python 3.11 to 3.13
 PYTHON ?= python3
 ENV = .venv
 BIN = $(ENV)/bin
@@ -8,7 +9,7 @@ INSTALL = pip install -q --python $(BIN)/python $(PACKAGES)
 
 ON_JAX = $(patsubst %,tests/test_%.py,criteria masks held pruning prunable kernels coupling graph rebuilding shrinking)
 
-.PHONY: run test test-jax results studies lab bench clean
+.PHONY: run test test-jax test-colab test-browser chromium results studies lab bench clean
 
 run: $(ENV)/ready  ## all four notebooks on the embedded digits, in runs/quick, and a page on them
 	rm -rf runs/quick
@@ -22,6 +23,16 @@ test: $(ENV)/ready  ## all tests
 test-jax: $(ENV)/ready  ## the tests of masks and shrinking with Keras on JAX (400 MB more, in .venv/jax)
 	$(BIN)/python -m pip install -q --upgrade --target $(ENV)/jax --no-deps jax==0.10.2 jaxlib==0.10.2 ml_dtypes==0.6.0
 	KERAS_BACKEND=jax PYTHONPATH=$(ENV)/jax $(BIN)/python -m pytest -q -n 2 --dist loadfile $(ON_JAX)
+
+test-colab: $(ENV)/ready $(patsubst tests/colab/%.txt,$(ENV)/colab/%/ready,$(wildcard tests/colab/*.txt))  ## the notebooks with Colab's versions
+	$(BIN)/python -m pytest -q -m colab tests/test_colab.py
+
+test-browser: $(ENV)/ready chromium  ## the notebooks in JupyterLab, in a real browser
+	$(BIN)/python -m pytest -q -m browser tests/test_browser.py
+
+chromium:  ## from Debian's packages, where there is none
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+	{ apt-get -q update && apt-get -q -y install --no-install-recommends chromium; }
 
 results: $(ENV)/ready  ## measure the published claims again: CLAIMS.md (hours on 2 cores; stopped, it goes on)
 	$(BATCH) notebooks/grids/results.yaml --output runs/results --jobs 2
@@ -53,6 +64,12 @@ bench: $(ENV)/ready $(ENV)/peers/tfmot/ready $(ENV)/peers/torch/ready  ## benchm
 # what other tools need, each in an environment of its own; pip, for PyTorch may lie on disk for it
 $(ENV)/peers/%/ready: benchmarks/peers/%.txt | $(ENV)/ready
 	$(PYTHON) -m venv --clear $(ENV)/peers/$* && $(ENV)/peers/$*/bin/pip install -q -r $<
+	touch $@
+
+# the versions of a Colab runtime
+$(ENV)/colab/%/ready: tests/colab/%.txt | $(ENV)/ready
+	uv=$$(command -v uv || echo $(BIN)/uv); $$uv venv -q --clear --seed --python $(PYTHON) $(ENV)/colab/$* && \
+		$$uv pip install -q --python $(ENV)/colab/$*/bin/python -r $<
 	touch $@
 
 # uv where it can be had, for it is several times faster; else pip
