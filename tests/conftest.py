@@ -24,6 +24,21 @@ def pytest_sessionfinish():
     shutil.rmtree(STORE, ignore_errors=True)
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """A real browser without a screen, which asks the network for nothing of its own."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not chromium:
+        pytest.skip("no chromium on this machine: make chromium installs it on Debian")
+    from playwright.sync_api import sync_playwright
+
+    quiet = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=quiet)
+        yield browser
+        browser.close()
+
+
 def dense(units, activation="relu", bias=True, name=None, **settings):
     """A Dense layer whose bias does not start at zero, so that forgetting it shows."""
     return keras.layers.Dense(

@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,8 +16,6 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[1-9]*.ipynb"))
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
 MINUTES = 60_000  # milliseconds, as Playwright counts
 pytestmark = pytest.mark.browser
 
@@ -65,18 +62,6 @@ def lab(tmp_path_factory):
     yield folder / "notebooks", f"http://127.0.0.1:{port}", token
     server.terminate()
     server.wait(30)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM:
-        pytest.fail("no chromium on this machine: make test-browser installs it on Debian")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The page on a batch shows what was found, whole, and asks nothing of the network."""
 
 import json
-import shutil
 import threading
 from base64 import b64encode
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -13,9 +12,6 @@ import pytest
 
 from pruninglib import batch
 from pruninglib.report import report
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
 
 
 def picture():
@@ -106,18 +102,6 @@ def test_the_command_says_where_the_page_is(folder, capsys):
     assert capsys.readouterr().out.strip() == str(folder / "report.html")
     assert batch.main(["report"]) == 2
     assert "Expected: python -m pruninglib.batch report FOLDER" in capsys.readouterr().err
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM:
-        pytest.skip("no chromium on this machine: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
 
 
 def opened(browser, path):
