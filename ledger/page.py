@@ -140,12 +140,16 @@ def _runs(runs):
         threads = "all" if isnan(row["threads"]) else f"{row['threads']:.0f}"
         cells = [row["run"], row["dataset"], str(row["epochs"]), f"{row['seconds'] / 60:.0f}"]
         lines.append(_line([*cells, threads, row["date"][:10], row["device"], row["code"]]))
-    at_once = runs["threads"].map(lambda count: 1 if isnan(count) else 2 / count)
-    hours = (runs["seconds"] / at_once).sum() / 3600
-    lines += [
-        "",
-        f"Runs of one thread two at a time, the others alone: {hours:.1f} hours on 2 cores.",
-    ]
+    said = (
+        f"Runs of one thread two at a time, the others alone: {hours(runs):.1f} hours on 2 cores."
+    )
+    lines += ["", said]
     if len(set(runs["code"])) > 1:
         lines += ["The library was edited between the runs: `code` is a hash of its source."]
     return "\n".join(lines) + "\n"
+
+
+def hours(runs):
+    """Return how long the runs take together on 2 cores."""
+    at_once = runs["threads"].map(lambda count: 1 if isnan(count) else 2 / count)
+    return (runs["seconds"] / at_once).sum() / 3600

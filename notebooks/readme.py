@@ -61,7 +61,8 @@ def claims():
     published = pd.read_csv(PUBLISHED / "claims.csv").set_index("id")
     return (
         f"{page.summary(found, published)}\nWhat each says, how it was judged and what was "
-        "measured: [CLAIMS.md](CLAIMS.md). `make results` measures it again.\n"
+        "measured: [CLAIMS.md](CLAIMS.md). `make results` measures it again; its runs took "
+        f"{page.hours(tables['runs']):.1f} hours on 2 cores.\n"
     )
 
 
