@@ -13,7 +13,7 @@ from pruninglib.paths import PUBLISHED, ROOT
 
 IN_PERCENT = ("sweep", "weights", "units")
 AT_MOST = 2  # parts that a sentence names
-PLURAL = {HOLDS: "hold", IN_PART: "hold in part"}
+PLURAL = {HOLDS: "hold", IN_PART: "hold in part", FAILS: "do not hold"}
 
 HEAD, FIGURES = (ROOT / "ledger" / "head.md").read_text().split("<!-- figures -->\n")
 
@@ -31,7 +31,9 @@ def page(tables, found):
 def summary(found, claims):
     """Return the counts of verdicts and a table with a line for each claim."""
     counts = Counter(verdict(judged) for judged in found.values())
-    said = ", ".join(f"{counts[v]} {PLURAL.get(v, v)}" for v in counts_in_order(counts))
+    said = ", ".join(
+        f"{counts[v]} {v if counts[v] == 1 else PLURAL.get(v, v)}" for v in counts_in_order(counts)
+    )
     lines = [f"Of {len(found)} claims: {said}.", ""]
     lines += ["| | claim | source | published | verdict | other dataset |", "|---" * 6 + "|"]
     for claim, judged in found.items():
