@@ -97,6 +97,15 @@ def test_names_stand_beside_their_lines_within_the_axes_and_not_on_others(ax):
             assert i == j or not any(inside)
 
 
+def test_names_of_lines_that_coincide_do_not(ax):
+    for name in ("one name", "another one", "a third name"):
+        ax.plot([0, 1], [0, 1], label=name)
+    label_lines(ax)
+    ax.figure.canvas.draw()
+    found = boxes(ax)
+    assert not any(box.overlaps(other) for i, box in enumerate(found) for other in found[:i])
+
+
 def test_lines_without_a_name_get_none(ax):
     ax.plot([0, 1], [0, 1])
     ax.plot([0.5], [0.5], "x", label="two\nrows")
