@@ -32,7 +32,7 @@ def pruned(tables, curves, epochs=5):
     for (dataset, name), ax in zip(DATASETS.items(), axes, strict=True):
         plots.methods(sweep[sweep["dataset"] == dataset], ax)
         plots.published(theirs[theirs["dataset"] == dataset], ax)
-        plots.label_lines(ax).set_title(f"{name}, not retrained; thin: published")
+        plots.label_lines(ax).set_title(f"{name}, not retrained")
     return fig
 
 
@@ -47,5 +47,5 @@ def retrained(tables, curves):
             if table is not None:  # else it is not measured yet
                 plots.recovery(table[table["dataset"] == dataset], ax)
             plots.published(of_method[of_method["dataset"] == dataset], ax).legend()
-            ax.set_title(f"{name}, {method}s; thin: published")
+            ax.set_title(f"{name}, {method}s")
     return fig

@@ -55,10 +55,14 @@ def sensitivity(table, ax, y="accuracy"):
 
 
 def published(table, ax):
-    """Draw the curves of other projects thin and pale, behind ours, in their methods' colours."""
+    """Draw the curves of other projects thin and pale, behind ours, in their methods' colours.
+
+    A title at the right says so, where there are any.
+    """
     for (_, method, _, _), rows in table.groupby(["source", "method", "stage", "kind"], sort=False):
         rows, color = rows.sort_values("sparsity"), STYLE.get(method, {}).get("color", "0.5")
         ax.plot(rows["sparsity"], rows["accuracy"], color=color, **BEHIND)
+        ax.set_title("thin: published", loc="right", color="0.45", fontsize="small")
     return ax
 
 

@@ -35,7 +35,9 @@ from pruninglib.results import parameters_in, write_result
 parameters = parameters_in(globals())
 began = Path(folder) / f"{seed}.began"
 first = not began.exists()
-began.write_text(str(os.getpid()))
+writing = began.with_suffix(".writing")  # so that a reader finds all of it or nothing
+writing.write_text(str(os.getpid()))
+writing.replace(began)
 # holds the interpreter, as native code may: ipykernel's own watch over its parent cannot run
 ctypes.PyDLL(None).usleep(int(1e6 * seconds) if first else 0)
 if first and fault == "error":

@@ -76,7 +76,9 @@ def test_published_curves_are_behind_in_the_colours_of_their_methods(ax):
         }
     )
     plots.curve(SWEEP, "sparsity", "accuracy", ax, label="ours")
+    assert not plots.published(table[:0], ax).get_title(loc="right")
     assert plots.published(table, ax) is ax
+    assert ax.get_title(loc="right") == "thin: published"
     ours, first, second, third = ax.get_lines()
     assert first.get_xydata().tolist() == [[0, 0.9], [0.5, 0.4]]
     assert second.get_xydata().tolist() == [[0, 0.8], [0.5, 0.3]]
