@@ -60,6 +60,7 @@ bench: $(ENV)/ready $(ENV)/peers/tfmot/ready $(ENV)/peers/torch/ready  ## benchm
 	$(BIN)/python benchmarks/storage.py
 	$(BIN)/python benchmarks/batch.py
 	$(BIN)/python benchmarks/growth.py
+	$(BIN)/python benchmarks/interactive.py
 
 # what other tools need, each in an environment of its own; pip, for PyTorch may lie on disk for it
 $(ENV)/peers/%/ready: benchmarks/peers/%.txt | $(ENV)/ready

@@ -5,15 +5,14 @@
 Random data. Writes benchmarks/growth.png and a section of benchmarks/README.md.
 """
 
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 from machine import multiplication_rate
 from sections import write_section
-from turns import seconds
+from turns import HERE, seconds
 
 import pruninglib as pl
+from pruninglib import figures, plots
 from pruninglib.paths import written_whole
 
 ROUNDS, IMAGES = 3, 2000
@@ -43,13 +42,19 @@ by_width = np.array([sweep(width, 10) for width in WIDTHS])
 by_levels = np.array([sweep(1000, levels)[0] for levels in LEVELS])
 rate = multiplication_rate()
 floor = 2 * by_width[:, 1] * IMAGES * 11 / rate  # the dense network, and ten levels
-fig, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+plt.style.use(figures.STYLE)
+fig, axes = plt.subplots(1, 2, figsize=(figures.WIDTH, 3.6))
 power = slope(by_width[:, 1], by_width[:, 0])
-axes[0].plot(by_width[:, 1], by_width[:, 0], "o-", label=f"10 sparsities, slope {power:.2f}")
-axes[0].plot(by_width[:, 1], floor, color="black", linewidth=0.8, label="floor: dense products")
+axes[0].plot(
+    by_width[:, 1],
+    by_width[:, 0],
+    **plots.STYLE["weight"],
+    label=f"10 sparsities,\nslope {power:.2f}",
+)
+axes[0].plot(by_width[:, 1], floor, color="black", linewidth=0.8, label="floor:\ndense products")
 axes[0].set(xscale="log", yscale="log", xlabel="weights", ylabel="seconds")
 each = np.polyfit(LEVELS, by_levels, 1)
-axes[1].plot(LEVELS, by_levels, "s--", color="#0072B2", label="2.4 million weights")
+axes[1].plot(LEVELS, by_levels, **plots.STYLE["weight"], label="2.4 million weights")
 axes[1].plot(
     LEVELS,
     np.polyval(each, LEVELS),
@@ -59,14 +64,14 @@ axes[1].plot(
 )
 axes[1].set(xlabel="sparsities", ylim=(0, None))
 for ax in axes:
-    ax.grid(alpha=0.3)
-    ax.legend(fontsize=8)
-with written_whole(Path(__file__).with_name("growth.png")) as path:
-    fig.savefig(path, dpi=100, metadata={"Software": None})
+    plots.label_lines(ax)
+words = "Seconds of a sweep against the number of weights and against the number of sparsities"
+with written_whole(HERE / "growth.png") as path:
+    path.write_bytes(figures.smaller(figures.png(fig, words)))
 write_section(
     "How cost grows",
     f"""
-![Seconds of a sweep against the number of weights and against the number of sparsities](growth.png)
+![{words}](growth.png)
 
 `prune_sweep` on {IMAGES:,} images, weights pruned, median of {ROUNDS} rounds. From width {WIDTHS[0]} to {WIDTHS[-1]:,} (784-w-w-w/2-w/5-10)
 the time grows with the number of weights to the power {power:.2f} (upper half of the widths), and is {np.min(by_width[:, 0] / floor):.1f} to

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from machine import processor
+
 README = Path(__file__).with_name("README.md")
 
 
@@ -14,11 +16,15 @@ def write_head(text, readme=README):
 def write_section(title, body, readme=README):
     """Put a section "## title" in place of the one of that title, or at the end.
 
+    A last sentence says so if this processor is not the one that the head names.
+
     Args:
         body: Markdown without the heading.
     """
-    section = f"## {title}\n\n{body.strip()}\n"
     before, *sections = readme.read_text().split("\n## ")
+    section = f"## {title}\n\n{body.strip()}\n"
+    if processor() not in before:
+        section += f"\nFrom another machine: {processor()}.\n"
     titles = [each.split("\n")[0] for each in sections]
     if title in titles:
         sections[titles.index(title)] = section.removeprefix("## ")

@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
 import turns
+from machine import processor
 from resumed import resumed
 from sections import README, write_head, write_section
 from turns import Worker, take_turns
@@ -40,15 +41,23 @@ def test_a_table_goes_on_where_it_was_left(tmp_path):
 
 def test_a_section_replaces_that_of_its_title_and_leaves_the_others(tmp_path):
     readme = tmp_path / "README.md"
-    readme.write_text("# Benchmarks\n\nWords.\n\n## One\n\nold\n\n## Two\n\nstays\n")
+    readme.write_text(f"# Benchmarks\n\n{processor()}\n\n## One\n\nold\n\n## Two\n\nstays\n")
     write_section("One", "\nnew\n", readme)
     write_section("Three", "last", readme)
     assert readme.read_text() == (
-        "# Benchmarks\n\nWords.\n\n## One\n\nnew\n\n## Two\n\nstays\n\n## Three\n\nlast\n"
+        f"# Benchmarks\n\n{processor()}\n\n## One\n\nnew\n\n## Two\n\nstays\n\n## Three\n\nlast\n"
     )
 
 
-def test_the_sections_that_are_published_are_in_this_form(tmp_path):
+def test_a_section_of_another_machine_says_so(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text("# Benchmarks\n\nAnother processor.\n\n## One\n\nold\n")
+    write_section("One", "new", readme)
+    assert readme.read_text().endswith(f"new\n\nFrom another machine: {processor()}.\n")
+
+
+def test_the_sections_that_are_published_are_in_this_form(tmp_path, monkeypatch):
+    monkeypatch.setattr("sections.processor", lambda: "Machine")  # a word of the head
     readme = tmp_path / "README.md"
     readme.write_text(README.read_text())
     body = README.read_text().split("\n## Repair\n")[1].split("\n## ")[0]
