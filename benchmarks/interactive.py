@@ -18,7 +18,7 @@ from sections import write_section
 from turns import HERE, repeated, seconds, take_turns
 
 ROUNDS, STEPS, TOLD = 7, 500, 1_000_000
-SPARSITIES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.97, 0.99)
+SPARSITIES = (0.0, 0.7, 0.9, 0.95, 0.97, 0.99)
 
 
 def slider():

@@ -83,16 +83,16 @@ def means(table, names, sparsity=0.9):
     """Return words for a figure: mean accuracies at the sparsity nearest to the one asked for.
 
     Args:
-        table: with the columns "sparsity" and "accuracy", and that of the names.
-        names: the column of the names, which stand in their order of appearance.
+        table: with the columns "sparsity" and "accuracy", and those of the names.
+        names: list of the columns of the names, which stand in their order of appearance.
 
     >>> import pandas as pd
     >>> table = pd.DataFrame({"way": ["a", "b", "b"], "sparsity": 0.8, "accuracy": [0.5, 0.6, 0.7]})
-    >>> means(table, "way")
+    >>> means(table, ["way"])
     'at a sparsity of 80% a 50.0%, b 65.0%'
     """
     far = (table["sparsity"] - sparsity).abs()
     near = table[far == far.min()]
     found = near.groupby(names, sort=False)["accuracy"].mean()
-    said = ", ".join(f"{name} {mean:.1%}" for name, mean in found.items())
+    said = ", ".join(f"{' '.join(name)} {mean:.1%}" for name, mean in found.items())
     return f"at a sparsity of {100 * near['sparsity'].iloc[0]:g}% {said}"
