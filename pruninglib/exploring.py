@@ -49,7 +49,7 @@ def explorer(model, table):
     sparsities = sorted(table["sparsity"].unique())
     seen = views(model, CRITERIA, SCOPES, sparsities)
     slider = widgets.SelectionSlider(
-        options=[(f"{s:.0%}", s) for s in sparsities],
+        options=[(f"{100 * s:g}%", s) for s in sparsities],
         value=sparsities[len(sparsities) // 2],
         description="sparsity",
         continuous_update=False,
@@ -87,7 +87,7 @@ def _sentence(rows, stage, sparsity):
     at = rows[(rows["stage"] == stage) & (rows["sparsity"] == sparsity)]
     method, scope = rows[["method", "scope"]].iloc[0]
     return (
-        f"{sparsity:.0%} of the {method}s pruned, {scope} scope, {stage}: "
+        f"{100 * sparsity:g}% of the {method}s pruned, {scope} scope, {stage}: "
         f"{at['accuracy'].mean():.1%} of all test images are told right. "
         f"{at['parameters'].mean():,.0f} weights are left."
     )

@@ -5,6 +5,7 @@ figures.show(fig, "Accuracy falls from 98 % ...", folder / "sweep.png")
 """
 
 import base64
+from html import escape
 from io import BytesIO
 
 import matplotlib.pyplot as plt
@@ -66,7 +67,8 @@ def show(fig, words, path=None):
         words: what the figure shows, for those who do not see it.
         path: where to write it (or None); the words are in the file, too.
 
-    The notebook has the words as the picture's alternative text.
+    The notebook has the words as the picture's alternative text, and below the picture, for
+    JupyterLab shows pictures without their alternative text.
     """
     from IPython.display import display
 
@@ -77,6 +79,7 @@ def show(fig, words, path=None):
     data = {"image/png": base64.b64encode(content).decode(), "text/plain": words}
     about = {"alt": words, "width": round(WIDTH * 100)}
     display(data, metadata={"image/png": about}, raw=True)
+    display({"text/html": f"<p><small>{escape(words)}</small></p>", "text/plain": words}, raw=True)
 
 
 def means(table, names, sparsity=0.9):
@@ -87,12 +90,12 @@ def means(table, names, sparsity=0.9):
         names: list of the columns of the names, which stand in their order of appearance.
 
     >>> import pandas as pd
-    >>> table = pd.DataFrame({"way": ["a", "b", "b"], "sparsity": 0.8, "accuracy": [0.5, 0.6, 0.7]})
-    >>> means(table, ["way"])
-    'at a sparsity of 80% a 50.0%, b 65.0%'
+    >>> table = pd.DataFrame({"way": ["old", "new", "new"], "accuracy": [0.5, 0.6, 0.7]})
+    >>> means(table.assign(sparsity=0.8), ["way"])
+    'at a sparsity of 80% old 50.0%, new 65.0%'
     """
     far = (table["sparsity"] - sparsity).abs()
     near = table[far == far.min()]
-    found = near.groupby(names, sort=False)["accuracy"].mean()
-    said = ", ".join(f"{' '.join(name)} {mean:.1%}" for name, mean in found.items())
+    groups = near.groupby(names, sort=False)["accuracy"]
+    said = ", ".join(f"{' '.join(name)} {rows.mean():.1%}" for name, rows in groups)
     return f"at a sparsity of {100 * near['sparsity'].iloc[0]:g}% {said}"

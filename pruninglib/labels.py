@@ -14,7 +14,7 @@ def label_lines(ax):
     lines; on the names that were written before it writes only if there is no other place.
     """
     ax.figure.draw_without_rendering()  # puts the axes where they will be
-    lines = [line for line in ax.get_lines() if len(line.get_xdata())]
+    lines = [line for line in ax.get_lines() if np.isfinite(line.get_xydata()).all(axis=1).any()]
     curves = [_pixels(ax, line) for line in lines]
     frame = ax.get_window_extent()
     corners = np.array([[frame.x0, frame.y0], [frame.x1, frame.y1]])

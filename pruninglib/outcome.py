@@ -20,7 +20,7 @@ def outputs(folder):
         return files, f"wrote several files of one name, in {names}; give each a name of its own"
     results = [name for name in files if name.endswith("result.json")]
     if len(results) != 1:
-        return files, f"wrote {len(results)} results; its last cell must call pl.write_result once"
+        return files, f"wrote {len(results)} results; a cell of it must call pl.write_result once"
     files["result.json"] = files.pop(results[0])
     return files, ""
 

@@ -15,10 +15,15 @@ STYLE = {
     "random unit": {"color": "#3B9AD0", "marker": "v", "linestyle": ":"},
 }
 FREE = {"color": "0.45", "marker": "*", "linestyle": "-."}
-PRUNED = {"color": "0.2", "marker": "x", "linestyle": ":"}
+PRUNED = {"color": "0.2", "marker": "X", "linestyle": ":"}
 REPAIRED = {"color": "#009E73", "marker": "D", "linestyle": "-."}
 DISTILLED = {"color": "#3B9AD0", "marker": "v", "linestyle": "--"}
 BOTH = {"color": "#A8487F", "marker": "P", "linestyle": "-"}
+FILLS = (  # of markers, for the most iterations first
+    {},
+    {"markerfacecolor": "white"},
+    {"fillstyle": "bottom", "markerfacecoloralt": "white"},
+)
 BEHIND = {"linewidth": 0.8, "alpha": 0.45, "zorder": 0}
 
 
@@ -62,6 +67,7 @@ def published(table, ax):
     for (_, method, _, _), rows in table.groupby(["source", "method", "stage", "kind"], sort=False):
         rows, color = rows.sort_values("sparsity"), STYLE.get(method, {}).get("color", "0.5")
         ax.plot(rows["sparsity"], rows["accuracy"], color=color, **BEHIND)
+    if len(table):
         ax.set_title("thin: published", loc="right", color="0.45", fontsize="small")
     return ax
 
@@ -85,14 +91,15 @@ def recovery(table, ax, y="accuracy", x="sparsity"):
     for (start, mask, count, share), rows in retrained.groupby(
         ["start", "mask", "iterations", "distillation"], sort=False
     ):
-        alpha = 1 - 0.5 * counts.index(count) / len(counts)
+        more = counts.index(count)
+        fill = {"alpha": 1 - 0.5 * more / len(counts)} | FILLS[more % len(FILLS)]
         label = f"{'distilled' if share else 'retrained'} {count:.0f}"
         if start != "pruned":
-            curve(rows, x, y, ax, f"{start}, {label}", **BOTH, alpha=alpha)
+            curve(rows, x, y, ax, f"{start}, {label}", **BOTH, **fill)
         elif mask == "free":
-            curve(rows, x, y, ax, f"{label}, mask free", **FREE, alpha=alpha)
+            curve(rows, x, y, ax, f"{label}, mask free", **FREE, **fill)
         else:
-            curve(rows, x, y, ax, label, **(DISTILLED if share else style), alpha=alpha)
+            curve(rows, x, y, ax, label, **(DISTILLED if share else style), **fill)
     return ax
 
 
@@ -123,6 +130,6 @@ def explored(table, ax, y="accuracy", x="sparsity"):
     scopes = list(table["scope"].drop_duplicates())
     for (stage, scope), rows in table.groupby(["stage", "scope"], sort=False):
         name = stage if len(scopes) == 1 else f"{stage}, {scope} scope"
-        face = {"markerfacecolor": "white"} if scopes.index(scope) else {}
-        curve(rows, x, y, ax, name, **looks[stage] | face)
+        other = {"markerfacecolor": "white", "linestyle": "-."} if scopes.index(scope) else {}
+        curve(rows, x, y, ax, name, **looks[stage] | other)
     return ax

@@ -7,6 +7,7 @@ nor with PRUNINGLIB_QUIET=1. Work within work stands in the same line, the outer
 import os
 import sys
 from contextlib import contextmanager
+from dataclasses import dataclass
 from shutil import get_terminal_size
 from time import perf_counter
 
@@ -35,11 +36,12 @@ def progress(steps, what, total=None):
 @contextmanager
 def working(what, total):
     """Yield a function to be called with the number of steps done so far, as often as one likes."""
-    work = {"what": what, "total": total, "done": 0}
+    now = perf_counter()
+    work = _Work(what, total, now, now)
     _line.begin(work)
 
     def tell(done):
-        work["done"] = done
+        work.done, work.since = done, perf_counter()
         _line.rewrite()
 
     try:
@@ -60,36 +62,59 @@ def place():
     return _on_terminal if sys.stdout and sys.stdout.isatty() else None
 
 
+@dataclass(eq=False)  # two works that look alike are still two
+class _Work:
+    what: str
+    total: int
+    began: float
+    since: float  # the last step was done
+    done: int = 0
+
+    def count(self, number):
+        """Return the text "iteration 3 of 500"; of a single step the word alone."""
+        return f"{self.what} {number:,} of {self.total:,}" if self.total > 1 else self.what
+
+
+def _left(works, now):
+    """Return the seconds that the first work still takes, or None while nothing tells.
+
+    As long as its steps took so far; in its first step, as long as the work within that tells,
+    which may be one of several there.
+    """
+    work, *within = works
+    step = now - work.since
+    if work.done:
+        each = (work.since - work.began) / work.done
+        rest = max(0.0, each - step)
+    elif within and (rest := _left(within, now)) is not None:
+        each = step + rest
+    else:
+        return None
+    return max(0.0, rest + (work.total - work.done - 1) * each)
+
+
 class _Line:
     """The line of the work that is under way, and of what is within that."""
 
     def __init__(self):
-        self.works, self.began, self.last, self.said, self.show = [], 0.0, 0.0, False, None
+        self.works, self.last, self.said, self.show, self.cell = [], 0.0, False, None, None
 
     def begin(self, work):
+        if self.cell != (cell := _cell()):  # what an earlier cell left unfinished is over
+            self.works, self.cell = [], cell
         if not self.works:
-            self.began = self.last = perf_counter()
-            self.said, self.show = False, place()
+            self.last, self.said, self.show = work.began, False, place()
         self.works.append(work)
 
     def rewrite(self):
         now = perf_counter()
-        if self.show and now - self.last >= EVERY:
+        if self.works and self.show and now - self.last >= EVERY:
             self.last, self.said = now, True
-            parts = [
-                f"{work['what']} {min(work['done'] + 1, work['total']):,} of {work['total']:,}"
-                for work in self.works
-                if work["total"] > 1
-            ]
-            if done := self._share_done():
-                parts.append(f"{_duration((now - self.began) * (1 / done - 1))} left")
+            many = [work for work in self.works if work.total > 1] or self.works[:1]
+            parts = [work.count(min(work.done + 1, work.total)) for work in many]
+            left = _left(self.works, now)
+            parts += [] if left is None else [f"{_duration(left)} left"]
             self.show(", ".join(parts), False)
-
-    def _share_done(self):
-        share = 0.0
-        for work in reversed(self.works):
-            share = min(1.0, (work["done"] + share) / max(1, work["total"]))
-        return share
 
     def end(self, work, how):
         if work not in self.works:
@@ -97,12 +122,18 @@ class _Line:
         outermost = self.works[0] is work
         del self.works[self.works.index(work) :]
         if outermost and self.said:
-            done = work["total"] if how == "done" else work["done"]
-            took = _duration(perf_counter() - self.began)
-            self.show(f"{work['what']} {done:,} of {work['total']:,}, {how} after {took}", True)
+            done = work.total if how == "done" else work.done
+            took = _duration(perf_counter() - work.began)
+            self.show(f"{work.count(done)}, {how} after {took}", True)
 
 
 _line = _Line()
+
+
+def _cell():
+    """Return the number of the notebook's cell that runs, or None."""
+    shell = "IPython" in sys.modules and sys.modules["IPython"].get_ipython()
+    return shell.execution_count if shell else None
 
 
 def _duration(seconds):

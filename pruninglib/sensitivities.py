@@ -5,6 +5,7 @@ import pandas as pd
 from pruninglib.evaluation import evaluate
 from pruninglib.graphs import compiled
 from pruninglib.masks import mask_levels
+from pruninglib.progress_line import progress
 from pruninglib.prunable import prunable_layers
 from pruninglib.pruning import measure_sparsity, prune, set_masks
 from pruninglib.scores import layer_scores
@@ -30,7 +31,7 @@ def sensitivity(model, criterion, sparsities, data, include=None, exclude=(), **
     pruned = prune(model, nothing)
     run = compiled(pruned, frozen=False)
     layers, originals = prunable_layers(pruned), prunable_layers(model)
-    for name, found in scores.items():
+    for name, found in progress(scores.items(), "layer"):
         for sparsity, masks in zip(sparsities, mask_levels({name: found}, sparsities), strict=True):
             set_masks(pruned, masks)
             result = evaluate(run, x, y, model.loss) if sparsity else dense

@@ -17,7 +17,7 @@ RUNTIMES = {
 }
 STAGES = {
     "dense": {"color": "black", "marker": "*", "linestyle": "none", "markersize": 11},
-    "masked": {"color": "0.5", "marker": "x", "linestyle": ":"},
+    "masked": {"color": "0.5", "marker": "X", "linestyle": ":"},
     "sparse": {"color": "#B07700", "marker": "^", "linestyle": ":"},
     "sparse, retrained": STYLE["weight"],
     "shrunk": {"color": "#3B9AD0", "marker": "v", "linestyle": ":"},

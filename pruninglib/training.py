@@ -58,9 +58,7 @@ def compile_training(
             f"steps_per_execution must divide the {iterations} iterations, got "
             f"{steps_per_execution}. Pass steps_per_execution={gcd(iterations, 50)}."
         )
-    if decay == "constant" or isinstance(
-        learning_rate, keras.optimizers.schedules.LearningRateSchedule
-    ):
+    if decay == "constant" or isinstance(learning_rate, Schedule):
         rate = learning_rate
     elif decay == "linear":
         rate = keras.optimizers.schedules.PolynomialDecay(learning_rate, max(1, iterations), 0.0)

@@ -13,7 +13,7 @@ from pruninglib.rows import levels
 
 def views(model, criteria, scopes, sparsities):
     """Return {(method, scope, sparsity): what is left}, of a chain of Dense layers."""
-    dense_chain(model)
+    dense_chain(model)  # an error for any other model
     shapes = {name: tuple(layer.kernel.shape) for name, layer in prunable_layers(model).items()}
     return {
         (method, scope, sparsity): left(shapes, masks)

@@ -27,7 +27,8 @@ def test_a_figure_is_shown_with_its_words_and_written_with_them(ax, tmp_path, mo
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda *data, **how: shown.append((*data, how)))
     figures.show(ax.figure, "A curve falls.", tmp_path / "new" / "curve.png")
-    ((data, how),) = shown
+    (data, how), (below, _) = shown
+    assert below["text/plain"] == "A curve falls." and "A curve falls." in below["text/html"]
     assert how["metadata"]["image/png"]["alt"] == "A curve falls." and how["raw"]
     content = (tmp_path / "new" / "curve.png").read_bytes()
     assert base64.b64decode(data["image/png"]) == content

@@ -82,6 +82,37 @@ def test_a_single_step_is_not_counted(clock, said):
         for _ in progress(range(2), "sparsity"):
             clock.now += 2
     assert said[0][0] == "sparsity 2 of 2, 2 s left"
+    assert said[-1][0] == "criterion, done after 4 s"
+
+
+def test_once_a_step_is_done_the_time_left_does_not_jump_with_what_is_within(clock, said):
+    for _ in progress(range(3), "network"):
+        for seconds, word in ((1, "sparsity"), (30, "retraining")):
+            for _ in progress(range(4), word):
+                clock.now += seconds
+    left = [text.rpartition(", ")[2] for text, last in said if "network 1" not in text and not last]
+    # 124 s for each network; 4 + 4 x 30 s within the second
+    seconds = [int(text.split()[0]) for text in left if " s " in text]
+    assert left[:2] == ["4 min left", "4 min left"] and seconds == sorted(seconds, reverse=True)
+
+
+def test_two_works_that_look_alike_are_two(clock, said):
+    for _ in progress(range(2), "step"):
+        for _ in progress(range(2), "step"):
+            clock.now += 2
+            break
+        clock.now += 2
+    assert said[-1] == ("step 2 of 2, done after 8 s", True)
+
+
+def test_what_another_cell_left_unfinished_is_not_told(clock, said, monkeypatch):
+    cells = iter((1, 2))
+    monkeypatch.setattr(progress_line, "_cell", lambda: next(cells))
+    unfinished = progress(range(5), "first")
+    next(unfinished)
+    for _ in progress(range(2), "second"):
+        clock.now += 2
+    assert said[0][0] == "second 2 of 2, 2 s left"
 
 
 def test_an_error_or_a_break_ends_the_line_and_the_next_work_begins_another(clock, said):
@@ -119,6 +150,7 @@ def test_durations_are_told_in_the_unit_that_suits(seconds, text):
 
 def test_tests_and_pipes_are_not_told(monkeypatch):
     monkeypatch.delenv("PRUNINGLIB_QUIET", raising=False)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
     assert progress_line.place() is None
 
 
