@@ -67,9 +67,14 @@ $(ENV)/peers/%/ready: benchmarks/peers/%.txt | $(ENV)/ready
 	$(PYTHON) -m venv --clear $(ENV)/peers/$* && $(ENV)/peers/$*/bin/pip install -q -r $<
 	touch $@
 
-# the versions of a Colab runtime
+# the versions of a Colab runtime, on its Python if that is there, else on this one
 $(ENV)/colab/%/ready: tests/colab/%.txt | $(ENV)/ready
-	uv=$$(command -v uv || echo $(BIN)/uv); $$uv venv -q --clear --seed --python $(PYTHON) $(ENV)/colab/$* && \
+	uv=$$(command -v uv || echo $(BIN)/uv); \
+		python=$$(PATH="$$(printf '%s:' $$HOME/.pyenv/versions/*/bin)$$PATH" \
+			$$uv python find --no-project --no-python-downloads "$$(sed -n 's/^# Python //p' $<)" 2>/dev/null || \
+			echo $(PYTHON)); \
+		echo "Colab's versions $* on $$($$python --version)"; \
+		$$uv venv -q --clear --seed --python $$python $(ENV)/colab/$* && \
 		$$uv pip install -q --python $(ENV)/colab/$*/bin/python -r $<
 	touch $@
 

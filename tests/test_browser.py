@@ -17,6 +17,7 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[1-9]*.ipynb"))
 MINUTES = 60_000  # milliseconds, as Playwright counts
+BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 pytestmark = pytest.mark.browser
 
 
@@ -66,7 +67,7 @@ def lab(tmp_path_factory):
 
 @pytest.fixture
 def page(browser, lab):
-    """A page in which everything that is asked for beyond this machine is refused and kept."""
+    """A page that can ask for nothing beyond this machine, and asks for the badge alone."""
     _, address, _ = lab
     page, outside = browser.new_page(viewport={"width": 1200, "height": 900}), []
 
@@ -80,6 +81,7 @@ def page(browser, lab):
     page.route("**/*", decide)
     yield page
     page.close()
+    assert set(outside) <= {BADGE}
 
 
 def run_all(page, address, token, name):
@@ -138,6 +140,9 @@ def test_a_reader_runs_a_notebook_moves_the_slider_and_saves(page, lab, name):
     assert not [output for output in outputs if output.output_type == "error"]
     assert not [output for output in outputs if output.get("name") == "stderr"]
     pictures = [output for output in outputs if "image/png" in output.get("data", {})]
-    assert pictures and all(output.metadata["image/png"]["alt"] for output in pictures)
+    words = [output.metadata["image/png"]["alt"] for output in pictures]
+    read = " ".join(page.locator(".jp-Notebook").inner_text().split())
+    assert words and all(words) and all(" ".join(text.split()) in read for text in words)
+    assert ", done after " in json.dumps(saved), "the progress line"
     assert (folder.parent / "runs" / "quick" / f"{Path(name).stem}.result.json").exists()
     assert "widget-view+json" in json.dumps(saved)

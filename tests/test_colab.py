@@ -74,7 +74,8 @@ def run(folder, notebook):
     command = [sys.executable, "-m", "papermill", notebook, folder / notebook.name]
     command += ["--kernel", "colab", "--cwd", folder / "content", "--no-progress-bar"]
     command += ["-f", ROOT / "notebooks" / "profiles" / "quick.yaml"]
-    names = ("PRUNINGLIB_RUNS", "PRUNINGLIB_BASELINES", "PRUNINGLIB_DATA", "PYTHONPATH")
+    names = ("RUNS", "BASELINES", "DATA", "QUIET")
+    names = {"PYTHONPATH", *(f"PRUNINGLIB_{name}" for name in names)}
     environment = {name: value for name, value in os.environ.items() if name not in names}
     environment |= {"JUPYTER_PATH": str(folder), "TF_NUM_INTRAOP_THREADS": "1"}
     return subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -99,3 +100,6 @@ def test_all_notebooks_run_and_nothing_that_was_installed_changes(colab):
         assert result["versions"]["tensorflow"] == pinned["tensorflow"]
         ran = nbformat.read(folder / path.name, as_version=4)
         assert "application/vnd.jupyter.widget-view+json" in json.dumps(ran), "the slider"
+        assert ", done after " in json.dumps(ran), "the progress line"
+        outputs = [output for cell in ran.cells for output in cell.get("outputs", [])]
+        assert not [output for output in outputs if output.get("name") == "stderr"]

@@ -46,10 +46,10 @@ def test_a_figure_is_the_same_each_time(tmp_path):
     assert once() == once()
 
 
-@pytest.mark.parametrize(("count", "shape"), [(1, 1), (2, 2), (3, 3), (4, 4)])
-def test_panels_share_their_axes(count, shape):
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_panels_share_their_axes(count):
     fig, axes = figures.panels(count)
-    assert len(axes) == len(fig.axes) == shape
+    assert len(axes) == len(fig.axes) == count
     axes[0].set_ylim(2, 3)
     assert {panel.get_ylim() for panel in axes} == {(2, 3)}
     plt.close(fig)
@@ -120,4 +120,19 @@ def test_names_are_written_on_axes_of_shares_too(ax):
     label_lines(ax)
     ax.figure.canvas.draw()
     (box,) = boxes(ax)
-    assert ax.get_window_extent().overlaps(box)
+    frame = ax.get_window_extent()
+    assert frame.x0 <= box.x0 < box.x1 <= frame.x1 and frame.y0 <= box.y0 < box.y1 <= frame.y1
+    points = ax.transData.transform(ax.get_lines()[0].get_xydata())
+    fine = [np.interp(np.linspace(0, 3, 200), range(4), axis) for axis in points.T]
+    far = [
+        np.maximum(low - at, at - high)
+        for at, low, high in zip(fine, box.min, box.max, strict=True)
+    ]
+    assert np.max(far, axis=0).min() < 10, "pixels from the line"
+
+
+def test_a_line_without_a_point_has_no_name(ax):
+    ax.plot([np.nan, np.nan], [1, 1], label="nothing")
+    ax.plot([0, 1], [0, 1], label="something")
+    label_lines(ax)
+    assert [text.get_text() for text in ax.texts] == ["something"]

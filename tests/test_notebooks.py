@@ -192,8 +192,11 @@ class TestStructure:
         address = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
         place = address["Repository"].removeprefix("https://github.com/")
         opens = f"https://colab.research.google.com/github/{place}/blob/main/notebooks/{path.name}"
-        assert f"]({opens})" in cells(path, "markdown")[0].source
-        assert f"]({opens})" in (ROOT / "README.md").read_text()
+        badge = (
+            f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({opens})"
+        )
+        assert badge in cells(path, "markdown")[0].source
+        assert badge in (ROOT / "README.md").read_text()
         assert f'"{address["Repository"]}")' in cells(path)[0].source
 
     def test_every_figure_has_words_for_those_who_do_not_see_it(self, path):

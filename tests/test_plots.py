@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
+from matplotlib.markers import MarkerStyle
 from numpy.testing import assert_allclose
 
 from pruninglib import pictures, plots
@@ -146,8 +147,19 @@ def test_recovery_has_a_curve_for_each_training(ax):
     ]
     assert lines(ax)["repaired"] == [[0.9, 0.4]]
     assert lines(ax)["pruned"] == [[0.9, 0.2]]
-    looks = {(line.get_color(), line.get_marker()) for line in ax.get_lines()}
-    assert len(looks) == 6
+    assert len(looks(ax)) == 10
+
+
+def looks(ax):
+    """Return how the lines look to one who sees no colours, and no two of which may be alike."""
+    return {
+        (line.get_marker(), line.get_linestyle(), line.get_fillstyle(), hollow(line))
+        for line in ax.get_lines()
+    }
+
+
+def hollow(line):
+    return line.get_markerfacecolor() == "white" and MarkerStyle(line.get_marker()).is_filled()
 
 
 def test_a_method_of_the_users_own_is_drawn(ax):
@@ -188,4 +200,5 @@ def test_what_the_slider_shows_has_a_curve_for_each_scope_and_stage(ax):
     table = table.assign(method="unit", sparsity=0.9, accuracy=[0.1, 0.2, 0.3, 0.4])
     assert plots.explored(table, ax) is ax
     assert lines(ax)["repaired, global scope"] == [[0.9, 0.4]]
+    assert len(looks(ax)) == 4
     assert list(lines(plots.explored(table[:1], ax)))[-1] == "pruned"
