@@ -31,7 +31,7 @@ def make_mlp(inputs, hidden_units, classes, activation="relu", seed=0):
         for i, units in enumerate(hidden_units, start=1)
     ]
     logits = keras.layers.Dense(classes, use_bias=False, name="logits")
-    return keras.Sequential([keras.Input((inputs,)), *hidden, logits], name="mlp")
+    return keras.Sequential([keras.Input((inputs,), name="inputs"), *hidden, logits], name="mlp")
 
 
 def baseline(

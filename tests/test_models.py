@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from pruninglib import baseline, eager, magnitude, make_masks, make_mlp, models, prune, train
+from pruninglib import (
+    baseline,
+    eager,
+    file_bytes,
+    magnitude,
+    make_masks,
+    make_mlp,
+    models,
+    prune,
+    train,
+)
 from pruninglib.batches import targets
 from pruninglib.training import compile_training, fit_iterations
 
@@ -27,6 +37,13 @@ def test_mlp_is_bias_free_relu_with_named_logits():
     one, two, three = model.get_weights()
     expected = np.maximum(np.maximum(x @ one, 0) @ two, 0) @ three
     assert_allclose(eager(model)(x), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_its_file_is_as_large_whatever_was_made_before():
+    first = file_bytes(make_mlp(4, (6,), 3))
+    for _ in range(100):
+        keras.Input((4,))  # each has a number in its name
+    assert file_bytes(make_mlp(4, (6,), 3)) == first
 
 
 def test_mlp_has_the_activation_asked_for():
