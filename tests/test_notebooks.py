@@ -199,6 +199,16 @@ class TestStructure:
         assert badge in (ROOT / "README.md").read_text()
         assert f'"{address["Repository"]}")' in cells(path)[0].source
 
+    def test_its_words_on_a_short_run_put_the_quick_parameters_in_place(self, path, monkeypatch):
+        (code,) = re.findall(r"```python\n(.*?)```", cells(path, "markdown")[1].source, re.DOTALL)
+        monkeypatch.chdir(path.parent)
+        scope = {}
+        exec(code, scope)
+        assert (
+            scope.items()
+            >= yaml.safe_load((path.parent / "profiles" / "quick.yaml").read_text()).items()
+        )
+
     def test_every_figure_has_words_for_those_who_do_not_see_it(self, path):
         sources = [cell.source for cell in cells(path)]
         drawn = [source for source in sources if "plt.subplots(" in source or ".panels(" in source]
