@@ -24,6 +24,7 @@ from pruninglib.grid import read_grid
 from pruninglib.isolated import threads
 from pruninglib.parameters import defaults
 from pruninglib.report import report
+from pruninglib.results import parameters_in
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[1-9]*.ipynb"))
@@ -188,6 +189,20 @@ class TestStructure:
         exec(first.source, {})
         assert (dict(os.environ), list(sys.path)) == before and not list(tmp_path.iterdir())
 
+    def test_its_first_cell_fetches_on_colab_and_leaves_no_parameter(
+        self, path, tmp_path, monkeypatch
+    ):
+        commands, scope = [], {}
+        monkeypatch.setitem(sys.modules, "google.colab", object())
+        monkeypatch.setattr(subprocess, "run", lambda command, check: commands.append(command))
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        monkeypatch.setenv("PRUNINGLIB_REPOSITORY", "file:///mine")
+        monkeypatch.chdir(tmp_path)
+        exec(cells(path)[0].source, scope)
+        assert commands == [["git", "clone", "-q", "--depth", "1", "file:///mine", "pruning"]]
+        assert sys.path[0] == str(tmp_path / "pruning")
+        assert parameters_in(scope) == {}
+
     def test_has_a_badge_that_opens_this_notebook_of_this_repository(self, path):
         address = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
         place = address["Repository"].removeprefix("https://github.com/")
@@ -197,7 +212,7 @@ class TestStructure:
         )
         assert badge in cells(path, "markdown")[0].source
         assert badge in (ROOT / "README.md").read_text()
-        assert f'"{address["Repository"]}")' in cells(path)[0].source
+        assert f'"{address["Repository"]}"' in cells(path)[0].source
 
     def test_its_words_on_a_short_run_put_the_quick_parameters_in_place(self, path, monkeypatch):
         (code,) = re.findall(r"```python\n(.*?)```", cells(path, "markdown")[1].source, re.DOTALL)
