@@ -49,8 +49,9 @@ def headline():
         f"{counts[0]} iterations (weights) or {counts[1]} (units). With 90 % of the units gone the "
         f"shrunk network runs faster than the dense one in the same runtime: {faster[0]} for "
         f"single images, {faster[1]} in batches of 256, {faster[2]} in batches of 10,000. That is "
-        "for calls one after another; if something else ran between single images, it gains less: "
-        "see [How fast is it, and why](benchmarks/README.md#how-fast-is-it-and-why).\n"
+        "for calls one after another (~: the ratio scatters); if something else ran between single "
+        "images, it gains less: see "
+        "[How fast is it, and why](benchmarks/README.md#how-fast-is-it-and-why).\n"
     )
 
 

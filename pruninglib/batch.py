@@ -120,7 +120,7 @@ def _show(text):
 
 
 def _read(what, *folders):
-    if len(folders) != 1:
+    if len(folders) != 1 or folders[0].startswith("-"):
         raise ValueError(f"Expected: python -m pruninglib.batch {what} FOLDER")
     if what == "collect":  # each needs pandas, which takes a while to import
         from pruninglib.collection import collect as read

@@ -1,5 +1,7 @@
 """What networks achieve and what they cost, measured the same way for all."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -43,6 +45,7 @@ def compare(models, dataset, batch_sizes=(1, 64), repeats=10, litert=False):
 
     Args:
         models: {label: compiled Keras model}.
+        dataset: a `Dataset`, of which the test set is used.
         batch_sizes, repeats: as in `time_models`; the networks run as compiled graphs.
         litert: whether to convert each to LiteRT, too, which takes a second or more.
 
@@ -51,6 +54,12 @@ def compare(models, dataset, batch_sizes=(1, 64), repeats=10, litert=False):
     N: ms_N, ms_N_q1, ms_N_q3, the median and the quartiles of the milliseconds for one batch, and
     ms_N_steady, whether they came to rest (see `time_models`).
     """
+    if not (isinstance(models, Mapping) and hasattr(dataset, "x_test")):
+        raise TypeError(
+            f"Expected models as {{label: model}} and a Dataset, got {type(models).__name__} and "
+            f"{type(dataset).__name__}. Of arrays of your own make one: pl.Dataset(name, x_train, "
+            "y_train, x_validation, y_validation, x_test, y_test)."
+        )
     runs = {label: compiled(model) for label, model in models.items()}
     rows = {
         label: {

@@ -11,7 +11,8 @@ def code_cells(notebook):
     except FileNotFoundError as error:
         others = ", ".join(sorted(path.name for path in notebook.parent.glob("*.ipynb")))
         raise ValueError(
-            f"There is no notebook {notebook}; beside it: {others or 'none'}."
+            f"There is no notebook {notebook}; in that folder: {others or 'none'}. Names in a grid "
+            "are seen from the grid's folder."
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{notebook} is not a notebook: {error!r}") from error
@@ -50,14 +51,16 @@ def _fitted(path, name, value, default):
     if type(value) is not type(default):
         raise ValueError(
             f"{path}: {name} must be {type(default).__name__} as {default!r}, got {value!r}."
-            + _as_number(value)
+            + _mend(value, default)
         )
     return value
 
 
-def _as_number(value):
-    """Say how to write a number that YAML reads as text: it wants a dot and a sign, 1.0e-3."""
+def _mend(value, default):
+    """Say how to write a list among lists, and a number: YAML wants a dot and a sign, 1.0e-3."""
+    if isinstance(default, list):
+        return " In a grid each value of such a parameter is a list: [[1, 2], [3, 4]]."
     try:
-        return f" YAML reads this as text; write {float(value):.1e}."
-    except (TypeError, ValueError):
+        return f" YAML reads this as text; write {float(value):.1e}." * isinstance(value, str)
+    except ValueError:
         return ""

@@ -81,7 +81,9 @@ def matching(prunable, wanted):
 def check_names(names, known):
     """Raise ValueError if a name is not among the known layer names."""
     if unknown := [name for name in names if name not in known]:
-        raise ValueError(f"Unknown layers {unknown}; expected some of {list(known)}.")
+        raise ValueError(
+            f"Unknown layers {unknown}; expected some of {list(known)}, those that can be pruned."
+        )
 
 
 def logits_layers(model):

@@ -18,11 +18,19 @@ def parameters_in(names):
     """Return those of {name: value} that can be a notebook's parameters.
 
     Meant for `globals()` right after the cell of the parameters: plain values, and lists, whose
-    names do not begin with an underscore.
+    names do not begin with an underscore. Raises TypeError for a value of another type than its
+    annotation there says, such as a list that papermill's `-p` gives as text.
 
     >>> parameters_in({"seed": 0, "_hidden": 1, "np": np})
     {'seed': 0}
     """
+    for name, kind in names.get("__annotations__", {}).items():
+        value = names.get(name)
+        if type(value) is not kind and (type(value), kind) != (int, float):
+            raise TypeError(
+                f"{name} must be {kind.__name__}, got {value!r}. A list is given to papermill as "
+                f"-y '{{{name}: [1, 2]}}'."
+            )
     kinds = (str, int, float, list)
     return {
         name: value

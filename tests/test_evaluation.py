@@ -69,6 +69,14 @@ def test_table_has_one_row_a_network_with_all_that_it_costs(trained, tiny):
     assert table["nonzero"].tolist() == [292, 32 + 96 + 36]
 
 
+@pytest.mark.parametrize("other", [([1], [2]), None])
+def test_what_is_no_dataset_or_no_models_by_label_is_refused(trained, tiny, other):
+    with pytest.raises(TypeError, match=r"got dict and .*pl\.Dataset\(name"):
+        compare({"dense": trained}, other)
+    with pytest.raises(TypeError, match="got list and Dataset"):
+        compare([trained], tiny)
+
+
 def test_a_model_without_a_loss_is_refused():
     with pytest.raises(ValueError, match=r"has no loss\. Compile it"):
         evaluate(known, np.arange(5), LABELS, None)

@@ -15,6 +15,13 @@ def test_parameters_are_the_plain_values_of_a_notebook():
     assert parameters_in(names) == {"seeds": [0], "rate": 0.1, "name": "x", "n": 3}
 
 
+def test_a_parameter_of_another_type_than_annotated_is_refused():
+    kinds = {"units": list, "rate": float}
+    assert parameters_in({"units": [3], "rate": 1, "__annotations__": kinds})
+    with pytest.raises(TypeError, match=r"units must be list, got '\[3\]'.*-y '{units: \[1, 2\]}'"):
+        parameters_in({"units": "[3]", "rate": 1.0, "__annotations__": kinds})
+
+
 def test_a_result_says_what_when_and_with_what(tmp_path):
     path = tmp_path / "new" / "tiny.result.json"
     table = pd.DataFrame({"accuracy": [0.123456789012345, np.nan], "ok": [True, False]}, [7, 8])
