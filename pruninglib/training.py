@@ -68,9 +68,10 @@ def compile_training(
         raise ValueError(f'decay must be "constant", "linear" or "cosine", got {decay!r}.')
     if jit_compile is None:
         jit_compile = iterations * model.count_params() >= LONG
-    optimizer = {"class_name": optimizer, "config": {"learning_rate": rate}}
+    # a name of its own, for Keras would number it, and files would depend on what was made before
+    config = {"learning_rate": rate, "name": optimizer}
     model.compile(
-        keras.optimizers.get(optimizer),
+        keras.optimizers.get({"class_name": optimizer, "config": config}),
         ON_LOGITS[loss](from_logits=True) if loss in ON_LOGITS else loss,
         metrics=["accuracy"],
         jit_compile=jit_compile,
