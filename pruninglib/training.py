@@ -4,8 +4,9 @@ import gc
 from math import gcd
 
 from pruninglib.batches import targets, training_batches
-from pruninglib.progress_line import place, working
+from pruninglib.progress_line import working
 from pruninglib.quiet import keras, native_stderr_silenced, tensorflow_log_silenced, tf
+from pruninglib.showing import place
 
 Schedule = keras.optimizers.schedules.LearningRateSchedule
 LONG = 2e9  # weights times iterations from which XLA earns back the second it takes to compile

@@ -5,6 +5,7 @@ from io import BytesIO
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 from PIL import Image
@@ -44,6 +45,13 @@ def test_a_figure_is_the_same_each_time(tmp_path):
         return figures.png(fig, "words")
 
     assert once() == once()
+
+
+def test_means_are_those_of_the_nearest_sparsity_and_of_each_name():
+    rows = [(0.5, "a b", "c", 0.9), (0.85, "a b", "c", 0.4), (0.85, "a b", "d", 0.2)]
+    table = pd.DataFrame(rows, columns=["sparsity", "one", "two", "accuracy"])
+    said = figures.means(table, ["one", "two"])
+    assert said == "at a sparsity of 85% a b c 40.0%, a b d 20.0%"
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])

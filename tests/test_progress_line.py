@@ -11,7 +11,7 @@ import pytest
 from nbclient import NotebookClient
 
 import pruninglib as pl
-from pruninglib import progress_line, training
+from pruninglib import progress_line, showing, training
 from pruninglib.progress_line import progress, working
 
 
@@ -107,7 +107,7 @@ def test_two_works_that_look_alike_are_two(clock, said):
 
 def test_what_another_cell_left_unfinished_is_not_told(clock, said, monkeypatch):
     cells = iter((1, 2))
-    monkeypatch.setattr(progress_line, "_cell", lambda: next(cells))
+    monkeypatch.setattr(progress_line, "cell", lambda: next(cells))
     unfinished = progress(range(5), "first")
     next(unfinished)
     for _ in progress(range(2), "second"):
@@ -151,7 +151,7 @@ def test_durations_are_told_in_the_unit_that_suits(seconds, text):
 def test_tests_and_pipes_are_not_told(monkeypatch):
     monkeypatch.delenv("PRUNINGLIB_QUIET", raising=False)
     monkeypatch.setattr(sys, "stdout", io.StringIO())
-    assert progress_line.place() is None
+    assert showing.place() is None
 
 
 def test_a_terminal_is_told_unless_quiet_is_asked_for(monkeypatch):
@@ -161,13 +161,13 @@ def test_a_terminal_is_told_unless_quiet_is_asked_for(monkeypatch):
 
     monkeypatch.delenv("PRUNINGLIB_QUIET", raising=False)
     monkeypatch.setattr(sys, "stdout", Terminal())
-    monkeypatch.setattr(progress_line, "get_terminal_size", lambda: os.terminal_size((20, 5)))
-    show = progress_line.place()
+    monkeypatch.setattr(showing, "get_terminal_size", lambda: os.terminal_size((20, 5)))
+    show = showing.place()
     show("network 1 of 3, 20 s left", False)
     show("done", True)
     assert sys.stdout.getvalue() == f"\rnetwork 1 of 3, 20 \r{'done':<19}\n"
     monkeypatch.setenv("PRUNINGLIB_QUIET", "1")
-    assert progress_line.place() is None
+    assert showing.place() is None
 
 
 SLEEPING = """import time
