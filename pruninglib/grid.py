@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import reprlib
 from contextlib import suppress
 from itertools import product
 from pathlib import Path
@@ -55,7 +56,7 @@ def read_grid(path):
 
 def _runs(path, block):
     if not isinstance(block, dict) or not {"notebooks"} <= set(block) <= BLOCK:
-        raise ValueError(f"{path}: expected blocks as below, got {_short(block)}.{EXAMPLE}")
+        raise ValueError(f"{path}: expected blocks as below, got {reprlib.repr(block)}.{EXAMPLE}")
     lists = block.get("parameters") or {}
     if not isinstance(lists, dict):
         raise ValueError(f"{path}: parameters must be {{name: list of values}}, got {lists!r}.")
@@ -73,11 +74,6 @@ def _runs(path, block):
         parameters = own | changed
         alone, content = bool(block.get("alone")), notebook.read_bytes()
         yield Run(notebook, content, changed, parameters, alone, _key(notebook, parameters))
-
-
-def _short(value, most=200):
-    text = repr(value)
-    return text if len(text) <= most else f"{text[:most]} ..."
 
 
 def _list(path, name, values):

@@ -13,16 +13,16 @@ import pruninglib
 
 FLOORS = {
     **dict.fromkeys(("version", "lifeline", "quiet", "paths", "parameters", "order", "outcome"), 0),
-    **dict.fromkeys(
-        ("constraint", "rewinding", "tables", "progress_line", "labels", "quantities"), 0
-    ),
+    **dict.fromkeys(("constraint", "rewinding", "tables", "showing", "labels", "quantities"), 0),
     **dict.fromkeys(("least_squares", "selection", "channels", "augmentation"), 0),
     **dict.fromkeys(("numba_kernels", "tiles", "executable", "encoding"), 0),
     **dict.fromkeys(
-        ("kernels", "graph", "data", "batches", "timing", "pictures", "plots", "figures"), 1
+        ("kernels", "graph", "data", "batches", "progress_line", "pictures", "plots", "figures"), 1
     ),
     **dict.fromkeys(("results", "grid", "isolated", "store", "collection"), 1),
-    **dict.fromkeys(("passing", "costs", "running", "timing_plots", "products", "criteria"), 2),
+    **dict.fromkeys(
+        ("passing", "costs", "running", "timing", "timing_plots", "products", "criteria"), 2
+    ),
     **dict.fromkeys(("held", "prunable", "training", "scheduling", "report"), 2),
     **dict.fromkeys(("rebuilding", "reading"), 2),
     "models": 3,
