@@ -24,14 +24,19 @@ def cells(mask, most=64):
     return means
 
 
-def density(means, ax, title=""):
-    """Draw what `cells` returns: the darker, the more is kept, black where most is."""
-    most = means.max() or 1
-    ax.imshow(means, cmap="Greys", vmin=0, vmax=most, aspect="auto", interpolation="nearest")
-    ax.set(xticks=[], yticks=[])
-    ax.set_title(title, fontsize=9)
-    ax.spines[:].set_visible(True)
-    ax.grid(False)
+def densities(pictures, ax):
+    """Draw what `cells` returns, {name: means}, in a row: the darker, the more is kept.
+
+    In each, black is where most is kept. One pair of axes for all, for axes are slow to make.
+    """
+    for place, (name, means) in enumerate(pictures.items()):
+        left, right = place + 0.05, place + 0.95
+        look = {"cmap": "Greys", "vmin": 0, "vmax": means.max() or 1, "interpolation": "nearest"}
+        ax.imshow(means, extent=(left, right, 0, 1), aspect="auto", **look)
+        ax.plot([left, right, right, left, left], [0, 0, 1, 1, 0], color="black", linewidth=0.8)
+        ax.text(left, 1.03, name, fontsize=9)
+    ax.set(xlim=(0, len(pictures)), ylim=(0, 1.12))
+    ax.set_axis_off()
     return ax
 
 
@@ -52,7 +57,7 @@ def layers(sizes, left, densities, ax):
     ax.vlines(place, -half, half, color="0.8", linewidth=5)
     ax.vlines(place, -short, short, color="black", linewidth=5)
     for i, count in enumerate(left):
-        ax.text(i, half[i] + 0.04, f"{count:,}", ha="center", va="bottom", fontsize=9)
+        ax.text(i, half[i] + 0.04, f"{count:,}", ha="center", va="bottom", fontsize=8)
     ax.set(xlim=(-0.5, len(sizes) - 0.5), ylim=(-0.6, 0.7))
     ax.set_axis_off()
     return ax

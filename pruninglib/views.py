@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from pruninglib.chain import dense_chain
 from pruninglib.figures import WIDTH, png
-from pruninglib.pictures import cells, density, layers
+from pruninglib.pictures import cells, densities, layers
 from pruninglib.plots import explored
 from pruninglib.prunable import prunable_layers
 from pruninglib.rows import levels
@@ -60,16 +60,14 @@ def draw(rows, stage, sparsity, view, words):
     count = len(view["cells"])
     fig = Figure(figsize=(WIDTH, 2.9), dpi=100, layout="none")  # fewer pixels, drawn sooner
     wide = fig.add_gridspec(
-        1, 3, width_ratios=(3.2, 1.2 * count, 2.6), left=0.07, right=0.99, bottom=0.17
+        1, 3, width_ratios=(4, 0.9 * count, 3.6), left=0.07, right=0.99, bottom=0.17
     )
-    ax, drawing = fig.add_subplot(wide[0]), fig.add_subplot(wide[2])
+    ax, masks, drawing = (fig.add_subplot(part) for part in wide)
     explored(rows, ax).legend(loc="lower left")
     at = rows[(rows["stage"] == stage) & (rows["sparsity"] == sparsity)]["accuracy"].mean()
     ax.plot([sparsity], [at], "o", markersize=11, markerfacecolor="none", color="black")
-    ax.set_title(f"{at:.1%} right")
-    panels = wide[1].subgridspec(1, count).subplots(squeeze=False)[0]
-    for panel, (name, picture) in zip(panels, view["cells"].items(), strict=True):
-        density(picture, panel, name)
+    ax.set_title(f"{at:.1%} right", y=1)
+    densities(view["cells"], masks)
     layers(view["sizes"], view["units"], view["shares"], drawing)
-    drawing.set_title("what is left")
+    drawing.set_title("what is left", y=1)
     return png(fig, words)
