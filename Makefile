@@ -11,10 +11,10 @@ ON_JAX = $(patsubst %,tests/test_%.py,criteria masks held pruning prunable kerne
 
 .PHONY: run test test-jax test-colab test-browser chromium results studies lab bench clean
 
-run: $(ENV)/ready  ## all four notebooks on the embedded digits, in runs/quick, and a page on them
-	rm -rf runs/quick
-	$(BATCH) notebooks/grids/quick.yaml --output runs/quick --jobs 2
-	@$(BATCH) report runs/quick
+run: $(ENV)/ready  ## all four notebooks on the embedded digits, in runs/run, and a page on them
+	rm -rf runs/run
+	$(BATCH) notebooks/grids/quick.yaml --output runs/run --jobs 2
+	@$(BATCH) report runs/run
 
 test: $(ENV)/ready  ## all tests
 	$(BIN)/ruff format --check . && $(BIN)/ruff check .

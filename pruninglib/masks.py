@@ -79,7 +79,10 @@ def _n_m_masks(model, scores, pattern, scope):
     layers, masks = prunable_layers(model), {}
     for name, values in scores.items():
         if values.ndim == 1 or is_depthwise(layers[name]):
-            raise ValueError(f"Layer {name!r}: N:M patterns need scores of weights, and inputs.")
+            raise ValueError(
+                f"Layer {name!r}: {pattern!r} chooses among the inputs of each unit; it needs a "
+                "layer with several, and scores of weights, such as those of `magnitude`."
+            )
         try:
             mask = n_m_mask(units_last(layers[name], values), *map(int, found.groups()))
         except ValueError as error:

@@ -11,6 +11,11 @@ def layer_scores(model, criterion, scope="layer", include=None, exclude=()):
     """Return {layer name: scores} for the layers to prune; arguments as in `make_masks`."""
     if scope not in ("layer", "global"):
         raise ValueError(f'scope must be "layer" or "global", got {scope!r}.')
+    if not (callable(criterion) or isinstance(criterion, dict)):
+        raise TypeError(
+            "criterion must be a function kernel -> scores, such as pruninglib.magnitude, or a "
+            f"dict {{layer name: scores}}; got {criterion!r}."
+        )
     prunable, names = prunable_layers(model), chosen(model, include, exclude)
     if isinstance(criterion, dict):
         check_names(criterion, prunable)

@@ -160,6 +160,11 @@ def test_bad_arguments_are_refused(arguments, message):
         make_masks(MODEL, **arguments)
 
 
+def test_the_name_of_a_criterion_is_no_criterion():
+    with pytest.raises(TypeError, match=r"must be a function kernel -> scores.*got 'magnitude'"):
+        make_masks(MODEL, "magnitude", 0.5)
+
+
 def test_a_model_of_logits_only_says_how_to_prune_them():
     model = make_mlp(4, (), 3)
     with pytest.raises(ValueError, match=r"besides the one that makes.*include=\['logits'\]"):
@@ -219,7 +224,7 @@ def test_patterns_of_a_transposed_convolution_go_along_its_inputs():
         ({"sparsity": "2:4", "scope": "global"}, "goes with layer scope; got '2:4' and 'global'"),
         (
             {"sparsity": "2:4", "criterion": unit_norm},
-            "'hidden_1': N:M patterns need scores",
+            "'hidden_1': '2:4' chooses among .* scores of weights",
         ),
         ({"sparsity": "3:2", "include": ["hidden_1"]}, "'hidden_1': 3:2 needs 0 < 3 <= 2"),
         ({"include": ["hidden_1"], "exclude": ["hidden_1"]}, "or those excluded"),
