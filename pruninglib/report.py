@@ -24,6 +24,7 @@ table {{ border-collapse: collapse; font-size: 85%; font-variant-numeric: tabula
 th, td {{ padding: .2em .6em; text-align: right; white-space: nowrap;
   border-bottom: 1px solid #ddd }}
 img {{ max-width: 100% }} figure {{ margin: 1em 0 }}
+figcaption {{ font-size: 85% }}
 summary {{ cursor: pointer; font-weight: bold }}
 </style></head><body><h1>{title}</h1>
 {body}
@@ -55,8 +56,8 @@ def report(folder):
         parts += [_table({key: found[key] for key in keys}, differing)]
         for key in keys:
             own = {n: v for n, v in found[key]["parameters"].items() if n in differing}
-            said = ", ".join(f"{n} {v}" for n, v in own.items())
-            parts += [f"<details open><summary>{escape(f'{key}: {said}')}</summary>"]
+            said = ": " + ", ".join(f"{n} {v}" for n, v in own.items()) if own else ""
+            parts += [f"<details open><summary>{escape(key + said)}</summary>"]
             parts += [*_outputs(notebooks[key]), "</details>"]
     page = PAGE.format(title=escape(f"Batch {folder.resolve().name}"), body="\n".join(parts))
     with written_whole(folder / "report.html") as path:
@@ -105,7 +106,7 @@ def _table(found, differing):
     ]
     part[names] = part[names].astype(object).where(part[names].notna(), "")
     wide = part.pivot_table(value, names or ["table"], "sparsity", TABULAR[value], sort=False)
-    html = wide.to_html(na_rep="", border=0)
+    html = wide.rename(columns=lambda sparsity: f"{100 * sparsity:g}%").to_html(na_rep="", border=0)
     return f'<p>{WORDS[value]}</p><div class="wide">{html}</div>'
 
 
@@ -127,7 +128,8 @@ def _outputs(notebook):
                 yield (
                     f'<figure><img alt="{escape(alt)}" '
                     f'src="data:image/png;base64,{image}">'
-                    f"<figcaption>{escape(heading)}</figcaption></figure>"
+                    f"<figcaption><b>{escape(heading)}</b> {escape(about.get('alt', ''))}"
+                    "</figcaption></figure>"
                 )
             elif "text/markdown" in data:
                 yield f"<h3>{escape(heading)}</h3>"

@@ -62,6 +62,7 @@ def test_accuracies_are_told_over_the_seeds_for_each_run_and_method(folder):
     for mean in ("91.0", "86.0", "81.0", "76.0"):
         assert text.count(f"{mean} ± 1.4 %") == 2
     assert "epochs" not in text, "it is the same in both runs"
+    assert "<th>50%</th>" in text and "<summary>1_title-0.9: dataset digits</summary>" in text
     assert "<h2>1. Title &amp; more</h2>" in text and "Is 1 &lt; 2?" in text
 
 
@@ -81,6 +82,7 @@ def test_a_run_without_accuracies_and_times_has_its_figures_alone(tmp_path):
     run(tmp_path, "1_title-a", "digits", [{"table": "shapes", "kurtosis": 1.0}])
     text = report(tmp_path).read_text()
     assert "<table" not in text and text.count("<img") == 1
+    assert "<summary>1_title-a</summary>" in text, "nothing differs from other runs"
 
 
 def test_figures_stand_inline_with_words_for_those_who_do_not_see_them(folder):
@@ -94,7 +96,9 @@ def test_words_that_a_figure_has_of_its_own_come_first(folder):
     notebook = nbformat.read(path, as_version=4)
     notebook.cells[2].outputs[0].metadata["image/png"] = {"alt": "A curve & a <band>."}
     nbformat.write(notebook, path)
-    assert '<img alt="A curve &amp; a &lt;band&gt;." src="data:' in report(folder).read_text()
+    text = report(folder).read_text()
+    assert '<img alt="A curve &amp; a &lt;band&gt;." src="data:' in text
+    assert "<b>A figure</b> A curve &amp; a &lt;band&gt;.</figcaption>" in text
 
 
 def test_the_command_says_where_the_page_is(folder, capsys):
