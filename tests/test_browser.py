@@ -108,15 +108,14 @@ def move_slider(page):
     handle = page.locator(".jp-OutputArea .noUi-handle").last
     handle.scroll_into_view_if_needed()
     before = (words.inner_text(), picture.screenshot())
+    source = picture.get_attribute("src")
     handle.focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_function(
-        """before =>
-            [...document.querySelectorAll(".widget-html-content")].at(-1).innerText != before""",
-        arg=before[0],
+        """before => [...document.querySelectorAll("img.widget-image")].at(-1).src != before""",
+        arg=source,
         timeout=MINUTES,
     )
-    page.wait_for_timeout(500)  # the picture follows the sentence
     return before, (words.inner_text(), picture.screenshot())
 
 
