@@ -226,9 +226,13 @@ def learning_rates():
 
 
 def read(name, table):
-    """Return a table of a dataset, with the further seeds where they were run."""
-    files = (RESULTS / folder / f"{table}.csv" for folder in (name, f"{name}_more_seeds"))
-    return pd.concat([pd.read_csv(file) for file in files if file.exists()])
+    """Return a table of a dataset, with the further seeds where they were run.
+
+    Without the seconds of those, for they may have been another machine's.
+    """
+    table, more = (RESULTS / folder / f"{table}.csv" for folder in (name, f"{name}_more_seeds"))
+    further = [pd.read_csv(more).drop(columns="seconds", errors="ignore")] if more.exists() else []
+    return pd.concat([pd.read_csv(table), *further])
 
 
 def accuracy_table(name):
