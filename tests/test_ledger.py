@@ -13,7 +13,7 @@ from ledger.claims import CLAIMS
 from ledger.figures import draw
 from ledger.judging import judge, verdict
 from ledger.mistakes import mistakes
-from ledger.page import page, why
+from ledger.page import page
 from ledger.verdicts import (
     FAILS,
     HOLDS,
@@ -25,6 +25,7 @@ from ledger.verdicts import (
     of_part,
     over_seeds,
 )
+from ledger.words import cell, why
 from pruninglib.paths import PUBLISHED, ROOT
 
 PUBLISHED_CLAIMS = pd.read_csv(PUBLISHED / "claims.csv").set_index("id")
@@ -271,6 +272,22 @@ def test_a_value_is_told_with_its_unit(judged, true):
         )
         assert "| weights, 90% pruned, 5 epochs | 80.0 to 100.0 % | 88." in text
         assert "| at least 6 | " in text
+
+
+@pytest.mark.parametrize(
+    ("interval", "told"),
+    [
+        ((0.0031, 0.0011, 0.0051), "0.3 [0.1, 0.5] points holds"),
+        ((0.0043, 0.0004, 0.0082), "0.43 [0.04, 0.82] points holds"),
+        ((-0.0003, -0.0011, 0.0004), "-0.03 [-0.11, 0.04] points cannot be said"),
+        ((0.0003, -0.02, 0.0007), "0.0 [-2.0, 0.1] points cannot be said"),
+    ],
+)
+def test_a_reader_comes_to_the_same_verdict_from_rounded_numbers(interval, told):
+    part = next(p for p in CLAIMS["X4"][1] if "minus" in p.what)
+    measured = Measured(*interval)
+    mark = of_part(measured, *part.limits)
+    assert cell(judging.Judged(part, "mnist", True, measured, mark)) == told
 
 
 def test_what_is_not_measured_yet_is_told(tmp_path):
