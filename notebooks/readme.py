@@ -230,9 +230,9 @@ def read(name, table):
 
     Without the seconds of those, for they may have been another machine's.
     """
-    table, more = (RESULTS / folder / f"{table}.csv" for folder in (name, f"{name}_more_seeds"))
+    own, more = (RESULTS / folder / f"{table}.csv" for folder in (name, f"{name}_more_seeds"))
     further = [pd.read_csv(more).drop(columns="seconds", errors="ignore")] if more.exists() else []
-    return pd.concat([pd.read_csv(table), *further])
+    return pd.concat([pd.read_csv(own), *further])
 
 
 def accuracy_table(name):

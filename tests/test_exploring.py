@@ -26,6 +26,19 @@ def test_cells_are_means_and_keep_small_masks_as_they_are():
     assert uneven.min() >= 0 and uneven.max() <= 1
 
 
+def test_masks_stand_side_by_side_each_with_its_own_black():
+    ax = plt.figure().add_subplot()
+    shown = {"a": np.array([[0.0, 0.2], [0.1, 0.0]]), "b": np.zeros((3, 1))}
+    pictures.densities(shown, ax)
+    for place, (image, means) in enumerate(zip(ax.images, shown.values(), strict=True)):
+        left, right, bottom, top = image.get_extent()
+        assert place < left < right < place + 1 and bottom < top, "the first inputs are on top"
+        assert_allclose(image.get_array(), means)
+        assert image.get_clim() == (0, means.max() or 1)
+    assert [text.get_text() for text in ax.texts] == ["a", "b"]
+    plt.close(ax.figure)
+
+
 def test_removed_units_take_the_weights_that_read_them():
     found = left(SHAPES, {"a": np.array([1, 0, 1, 0]), "b": np.array([1, 1])})
     assert found["units"] == [3, 2, 2, 2] and found["sizes"] == [3, 4, 2, 2]
