@@ -102,7 +102,7 @@ def test_all_rows_are_collected_and_shown_on_one_page(executed):
     assert not [name for name in rows if name.startswith("parameter.")], "nothing differs"
     tables = re.findall(r"<table.*?</table>", report(folder).read_text(), re.DOTALL)
     sweep, weights, units, times = ([*re.findall(">([^<]+)</t[hd]>", t)] for t in tables)
-    assert {"weight", "random unit", "0.9"} < set(sweep)
+    assert {"weight", "random unit", "90%"} < set(sweep)
     assert {"pruned", "repaired", "held", "free"} < set(weights)
     assert {"unit", "greedy unit", "retrained"} < set(units)
     assert {"LiteRT", "sparse (numba)", "64"} < set(times)
