@@ -6,6 +6,7 @@ import io
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,11 +45,28 @@ def test_the_examples_print_what_the_readme_says(printed, block):
             assert other == one
 
 
-def test_the_results_are_those_of_the_tables():
+@pytest.fixture(scope="module")
+def readme():
+    """The module that writes the README's numbers."""
     spec = importlib.util.spec_from_file_location("readme", ROOT / "notebooks" / "readme.py")
-    readme = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(readme)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_results_are_those_of_the_tables(readme):
     assert readme.updated(README) == README
+
+
+def test_further_seeds_give_accuracies_but_no_seconds(readme, tmp_path, monkeypatch):
+    monkeypatch.setattr(readme, "RESULTS", tmp_path)
+    for folder, seed in (("mnist", 0), ("mnist_more_seeds", 1)):
+        (tmp_path / folder).mkdir()
+        row = {"seed": seed, "accuracy": 0.9 + seed / 100, "seconds": 3.0}
+        pd.DataFrame([row]).to_csv(tmp_path / folder / "table.csv", index=False)
+    table = readme.read("mnist", "table")
+    assert table["accuracy"].tolist() == [0.9, 0.91]
+    assert table["seconds"].dropna().tolist() == [3.0]
 
 
 @pytest.mark.parametrize(
