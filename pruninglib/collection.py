@@ -11,7 +11,9 @@ def results(folder):
     """Return {key: content of result.json} of the finished runs of a batch."""
     found = {path.parent.name: path for path in sorted(folder.glob("*/result.json"))}
     if not found:
-        raise ValueError(f"{folder} has no finished runs.")
+        raise ValueError(
+            f"{folder} has no finished runs (KEY/result.json in it): name the --output of a batch."
+        )
     return {key: json.loads(path.read_text()) for key, path in found.items()}
 
 

@@ -18,19 +18,18 @@ def outcomes(runs, scratch, jobs=1, scheduler=None, minutes=None, tick=lambda ru
         scratch: folder for unfinished work on this machine.
         jobs: notebooks at a time on this machine, which divide its cores.
         scheduler: address of a Dask scheduler, whose workers run them instead. They need
-            pruninglib, but see no disk of this machine: everything travels as bytes. Those that
-            want to be alone are, if each machine has one worker with one thread.
+            pruninglib, but see no disk of this machine: everything travels as bytes.
         minutes: time limit of each.
         tick: called about once a second with the number of notebooks that run.
 
     However this generator ends, what still runs is killed (on the cluster, within seconds).
     """
-    for alone in (False, True):
-        part = [run for run in runs if run.alone == alone]
-        if part and scheduler:
-            yield from _outcomes(part, _cluster(scheduler, part), minutes, tick)
-        elif part:
-            yield from _outcomes(part, _machine(scratch, 1 if alone else jobs), minutes, tick)
+    together = [run for run in runs if not run.alone]
+    parts = [together] if together else []
+    for part in [*parts, *([run] for run in runs if run.alone)]:
+        at_a_time = 1 if part[0].alone else jobs
+        pool = _cluster(scheduler, part) if scheduler else _machine(scratch, at_a_time)
+        yield from _outcomes(part, pool, minutes, tick)
 
 
 def _outcomes(runs, pool, minutes, tick):
@@ -76,7 +75,10 @@ def _cluster(address, runs):
     try:
         client = Client(address, timeout=10)
     except OSError as error:
-        raise ValueError(f"No Dask scheduler answers at {address}: {error}") from error
+        raise ValueError(
+            f"No Dask scheduler answers at {address} ({error}). Start one with `dask scheduler`, "
+            "and workers with `dask worker ADDRESS`; it prints its address, tcp://HOST:PORT."
+        ) from error
     names = {run.parameters.get("dataset") for run in runs}
     # as results of tasks, which Dask makes again when the worker that held them is gone
     data = {dataset: client.submit(dict, data_files(dataset), pure=False) for dataset in names}

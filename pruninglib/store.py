@@ -13,8 +13,10 @@ from pruninglib.paths import written_whole
 def locked(folder):
     """Have a folder for oneself, without what a killed command left there; yield its scratch.
 
-    Raises ValueError if another process has it.
+    Raises ValueError if another process has it, or if it is a file.
     """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"The --output is a folder for results, but {folder} is a file.")
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", timeout=0):

@@ -225,17 +225,18 @@ def test_a_run_over_its_time_limit_is_killed(place):
 
 
 def test_a_full_disk_loses_nothing(place):
-    grid(place, seed=[0, 1], fault=["large", ""])
+    grid(place, seed=[0, 1], fault=["large"])
+    (place / "said" / "1.began").write_text("0")  # this one writes nothing large
 
     def little_room():
         resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 
     code, output = run(place, "--jobs", "2", preexec_fn=little_room)
     assert code == 1 and "File too large" in output
-    whole = len(list((place / "out").glob("*/result.json")))
-    assert 0 < whole < 4
+    assert found(place) == {1: 2.0}
     assert run(place, "--jobs", "2")[0] == 0
-    assert len(list((place / "out").glob("*/result.json"))) == 4
+    assert found(place) == {0: 0.0, 1: 2.0}
+    nothing_is_left_behind(place)
 
 
 def test_results_that_cannot_be_stored_are_told_and_made_again(place, monkeypatch, capsys):
@@ -275,11 +276,12 @@ def test_files_of_one_name_are_no_result(place):
     assert code == 1 and "wrote several files of one name, in a/x.csv, b/x.csv" in output
 
 
-def test_a_folder_that_cannot_be_written_is_told(place, capsys):
+def test_a_file_is_no_folder_for_results(place, capsys):
     grid(place, seed=[0])
     (place / "out").write_text("a file")
     assert batch.main([str(place / "grid.yaml"), "--output", str(place / "out")]) == 2
-    assert "File exists" in capsys.readouterr().err
+    assert "out is a file" in capsys.readouterr().err
+    assert (place / "out").read_text() == "a file"
 
 
 def dask(*arguments):
@@ -325,6 +327,19 @@ def test_a_cluster_runs_again_what_a_killed_worker_had(place, scheduler):
     assert process.returncode == 0, output
     assert found(place) == {0: 0.0, 1: 2.0, 2: 4.0}
     nothing_is_left_behind(place)
+
+
+def test_on_a_cluster_too_those_that_want_to_be_alone_are(place, scheduler):
+    path = grid(place, seed=[0, 1], seconds=[1.0])
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"alone": True}))
+    code, output = run(place, "--scheduler", scheduler[0])
+    assert code == 0, output
+    times = [
+        [(place / "said" / f"{seed}.{what}").stat().st_mtime for what in ("began", "ended")]
+        for seed in (0, 1)
+    ]
+    (_, ended), (began, _) = sorted(times)
+    assert ended <= began
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
