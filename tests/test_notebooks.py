@@ -180,6 +180,13 @@ class TestStructure:
         assert figure.metadata["tags"] == slider.metadata["tags"] == ["explore"]
         assert "figures.show(" in figure.source and "pl.explorer(" in slider.source
 
+    def test_every_cell_that_ends_in_words_a_figure_or_a_table_shows_them_as_committed(self, path):
+        show = r"\b(print|show|display|explorer|Markdown|pivot_table|round)\("
+        last = [(cell, ast.unparse(ast.parse(cell.source).body[-1])) for cell in cells(path)]
+        showing = [(cell, end) for cell, end in last if re.search(show, end)]
+        assert len(showing) >= 12
+        assert [end for cell, end in showing if not cell.outputs] == []
+
     def test_its_first_cell_does_nothing_outside_colab(self, path, tmp_path, monkeypatch):
         first, others = cells(path)[0], [cells(other)[0] for other in NOTEBOOKS]
         assert first.metadata["tags"] == ["colab"]
