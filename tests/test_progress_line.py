@@ -204,6 +204,46 @@ def test_training_tells_of_its_iterations(monkeypatch, clock, said, tiny):
     )
 
 
+LONG = {
+    "sweep": lambda model, data: list(pl.prune_sweep(model, data, CRITERIA, [0.0, 0.5])),
+    "recovery": lambda model, data: list(
+        pl.recovery_sweep(model, data, CRITERIA, [0.0, 0.5], iterations=(3,))
+    ),
+    "repair": lambda model, data: pl.repair(
+        pl.prune(model, pl.make_masks(model, pl.magnitude, 0.5)), model, data.x_train
+    ),
+    "retraining": lambda model, data: pl.retrain(
+        pl.prune(model, pl.make_masks(model, pl.magnitude, 0.5)), model, *data[1:3], iterations=3
+    ),
+    "timing": lambda model, data: list(
+        pl.time_models({"keras": model}, data.x_test, [1, 2], repeats=2, limit=2, least_seconds=0)
+    ),
+    "exploring": lambda model, data: list(pl.explore(model, data, [0.0, 0.5])),
+}
+CRITERIA = {"weight": pl.magnitude, "unit": pl.unit_norm}
+
+
+@pytest.mark.parametrize(
+    "work, tells",
+    [
+        ("sweep", {"criterion", "sparsity"}),
+        ("recovery", {"criterion", "sparsity", "iteration"}),
+        ("repair", {"layer"}),
+        ("retraining", {"iteration"}),
+        ("timing", {"batch size", "turn"}),
+        ("exploring", {"scope", "criterion", "sparsity"}),
+    ],
+)
+def test_long_work_tells_how_far_it_is(work, tells, monkeypatch, said, trained, tiny):
+    monkeypatch.setattr(progress_line, "EVERY", 0.0)
+    monkeypatch.setattr(training, "place", progress_line.place)
+    LONG[work](trained, tiny)
+    texts = [text for text, _ in said]
+    words = {word for text in texts for word in re.findall(r"([a-z ]+?) \d+ of \d+", text)}
+    assert tells <= {word.strip() for word in words}
+    assert re.search(r" of \d+, done after \d+ s$", texts[-1])
+
+
 def test_a_script_on_a_pipe_prints_nothing():
     done = subprocess.run([sys.executable, "-c", SLEEPING], capture_output=True, text=True)
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
