@@ -168,7 +168,7 @@ CLAIMS = {  # id: (datasets of the source, parts)
         MNIST,
         [
             part(
-                "speed-up, compiled, 10,000 MNIST images, with the most units gone in 1 point",
+                "speed-up, compiled, 10,000 MNIST images, with most units gone within 1 point",
                 *("units, times", (6.0, inf), c.at_equal_accuracy),
             )
         ],

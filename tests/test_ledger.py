@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ledger import costs as costs_of_claims
 from ledger import judging, tables, verdicts
 from ledger.claims import CLAIMS
 from ledger.figures import draw
@@ -214,6 +215,16 @@ def test_a_claim_is_judged_on_its_source_s_data_and_apart_on_the_other():
     assert {j.dataset for j in judge(some)["C5"]} == {"mnist"}
     assert {j.dataset for j in judge(some)["C4"]} == {"mnist", "fashion_mnist"}
     assert verdict(judge(some)["C5"], own=False) == ""
+
+
+def test_what_the_units_cost_lies_within_the_point_with_its_interval():
+    some = world(True)
+    before = costs_of_claims.at_equal_accuracy(some, "mnist")
+    units = some["units"]
+    noisy = (units["sparsity"] > 0.5) & (units["stage"] == "retrained")
+    units.loc[noisy, "accuracy"] += units["seed"].map({0: -0.04, 1: -0.02, 2: 0, 3: 0.02, 4: 0.04})
+    after = costs_of_claims.at_equal_accuracy(some, "mnist")
+    assert after.value < before.value
 
 
 def from_published(source, **replaced):
