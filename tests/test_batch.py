@@ -432,14 +432,17 @@ def test_a_folder_without_results_is_refused(tmp_path, capsys):
     assert "has no finished runs" in capsys.readouterr().err
 
 
-def test_cores_are_divided_among_the_runs(place):
-    code = 'rows = [{"threads": os.environ["TF_NUM_INTRAOP_THREADS"]}]\n'
+@pytest.mark.parametrize("alone", [False, True])
+def test_cores_are_divided_among_the_runs_but_those_alone_have_all(place, alone):
+    code = 'rows = [{"threads": os.environ.get("TF_NUM_INTRAOP_THREADS", "all")}]\n'
     code += 'write_result(RUNS / "tiny.result.json", parameters, found=rows)'
     notebook = nbformat.read(place / "tiny.ipynb", 4)
     notebook.cells[-1].source = code
     nbformat.write(notebook, place / "tiny.ipynb")
-    grid(place, seed=[0])
+    path = grid(place, seed=[0])
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"alone": alone}))
     assert run(place, "--jobs", "2")[0] == 0
     (path,) = (place / "out").glob("*/result.json")
-    expected = max(1, os.cpu_count() // 2)
-    assert json.loads(path.read_text())["rows"][0]["threads"] == str(expected)
+    divided = str(max(1, os.cpu_count() // 2))
+    expected = os.environ.get("TF_NUM_INTRAOP_THREADS", "all") if alone else divided
+    assert json.loads(path.read_text())["rows"][0]["threads"] == expected
