@@ -18,11 +18,11 @@ from nbclient import NotebookClient
 from sections import write_section
 from turns import seconds, take_turns
 
-from pruninglib.collection import results
+from pruninglib.batch.collection import results
 
 RUNS, JOBS, ROUNDS = 200, 2, 5
-WRITE = """from pruninglib.paths import RUNS
-from pruninglib.results import write_result
+WRITE = """from pruninglib.experiments.paths import RUNS
+from pruninglib.batch.results import write_result
 write_result(RUNS / "tiny.result.json", {"seed": seed}, found=[{"seed": seed}])"""
 
 

@@ -13,7 +13,7 @@ import sys
 from resumed import resumed
 
 import pruninglib as pl
-from pruninglib.paths import RESULTS
+from pruninglib.experiments.paths import RESULTS
 
 BATCH, SIZE = 128, (300, 100)
 FIRST = {

@@ -13,8 +13,8 @@ from itertools import product
 from resumed import resumed
 
 import pruninglib as pl
-from pruninglib.paths import RESULTS
-from pruninglib.retraining import without_removed_units
+from pruninglib.experiments.paths import RESULTS
+from pruninglib.recovery.retraining import without_removed_units
 
 EPOCHS, BATCH = 10, 128
 REPAIRS = [(ridge, 3) for ridge in (1e-3, 1e-2, 1e-1, 1.0)]

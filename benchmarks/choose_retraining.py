@@ -13,8 +13,8 @@ from functools import lru_cache
 from resumed import resumed
 
 import pruninglib as pl
-from pruninglib.paths import RESULTS
-from pruninglib.retraining import without_removed_units
+from pruninglib.experiments.paths import RESULTS
+from pruninglib.recovery.retraining import without_removed_units
 
 EPOCHS, BATCH = 10, 128
 SETTINGS = [  # schedule, rate, distillation

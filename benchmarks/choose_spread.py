@@ -13,7 +13,7 @@ from itertools import product
 from resumed import resumed
 
 import pruninglib as pl
-from pruninglib.paths import RESULTS
+from pruninglib.experiments.paths import RESULTS
 
 SIZES = (1000, 1000, 500, 200)
 SPREADS = [

@@ -12,8 +12,9 @@ from sections import write_section
 from turns import HERE, seconds
 
 import pruninglib as pl
-from pruninglib import figures, plots
-from pruninglib.paths import written_whole
+from pruninglib.experiments.paths import written_whole
+from pruninglib.plotting import curves as plots
+from pruninglib.plotting import style as figures
 
 ROUNDS, IMAGES = 3, 2000
 WIDTHS, LEVELS = (250, 500, 1000, 2000, 4000, 8000), (1, 2, 3, 5, 7, 10)

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from turns import HERE, seconds
 
-from pruninglib.tiles import cores
+from pruninglib.execution.tiles import cores
 
 
 def multiplication_rate():

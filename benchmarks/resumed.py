@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from pruninglib.paths import written_whole
+from pruninglib.experiments.paths import written_whole
 
 
 def resumed(file, settings, measure):

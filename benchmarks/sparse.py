@@ -18,7 +18,7 @@ from turns import Worker, in_turn, repeated, take_turns
 from ways import DENSE
 
 import pruninglib as pl
-from pruninglib.csr import count_compact
+from pruninglib.execution.numpy_runtime import count_compact
 
 ROUNDS, SIZES = 5, (1, 32, 256, 10_000)
 data = pl.load_dataset("mnist")

@@ -18,8 +18,8 @@ from resumed import resumed
 from sections import write_section
 
 import pruninglib as pl
-from pruninglib.paths import PUBLISHED, RESULTS
-from pruninglib.storage import packed_bytes
+from pruninglib.execution.packed import packed_bytes
+from pruninglib.experiments.paths import PUBLISHED, RESULTS
 
 FILE = RESULTS / "storage.csv"
 SPARSITIES, WEIGHTS, SEEDS = (0.9, 0.95, 0.98), (13_310, 6290, 4000), (0, 1, 2)

@@ -16,7 +16,7 @@ from sections import write_head, write_section
 from turns import seconds, take_turns
 
 import pruninglib as pl
-from pruninglib import sweeps
+from pruninglib.experiments import sweeps
 
 SPARSITIES = [0.0, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99]
 CRITERIA = {"weight": pl.magnitude, "unit": pl.unit_norm}

@@ -15,7 +15,7 @@ import pandas as pd
 from keras import layers
 
 import pruninglib as pl
-from pruninglib.paths import RUNS, written_whole
+from pruninglib.experiments.paths import RUNS, written_whole
 
 
 def residual_network(pixels, classes, filters=(16, 32)):

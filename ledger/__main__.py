@@ -7,7 +7,7 @@ from ledger.figures import draw
 from ledger.judging import judge
 from ledger.page import page
 from ledger.tables import read, take_over
-from pruninglib.paths import ROOT, written_whole
+from pruninglib.experiments.paths import ROOT, written_whole
 
 
 def main(folders):

@@ -4,8 +4,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from ledger.judging import DATASETS
-from pruninglib import figures, plots
-from pruninglib.paths import FIGURES, PUBLISHED, written_whole
+from pruninglib.experiments.paths import FIGURES, PUBLISHED, written_whole
+from pruninglib.plotting import curves as plots
+from pruninglib.plotting import style as figures
 
 FOLDER = FIGURES / "claims"
 WORDS = {

@@ -10,7 +10,7 @@ from ledger.judging import DATASETS, verdict
 from ledger.mistakes import mistakes
 from ledger.tables import FOLDER
 from ledger.words import cell, limits, told, why
-from pruninglib.paths import PUBLISHED, ROOT
+from pruninglib.experiments.paths import PUBLISHED, ROOT
 
 SOURCES = (
     "Sources are student projects on GitHub; of seed 001 there is no repository. Other dataset: "

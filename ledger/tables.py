@@ -4,8 +4,8 @@ import json
 
 import pandas as pd
 
-from pruninglib.collection import results
-from pruninglib.paths import RESULTS, written_whole
+from pruninglib.batch.collection import results
+from pruninglib.experiments.paths import RESULTS, written_whole
 
 FOLDER = RESULTS / "claims"
 NAMES = {  # (notebook, its table): name here

@@ -13,9 +13,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pruninglib.collection import results
-from pruninglib.parameters import code_cells, defaults
-from pruninglib.paths import FIGURES, RESULTS, written_whole
+from pruninglib.batch.collection import results
+from pruninglib.batch.parameters import code_cells, defaults
+from pruninglib.experiments.paths import FIGURES, RESULTS, written_whole
 
 NOTEBOOKS = Path(__file__).resolve().parent
 STRIPPED = "metadata.papermill cell.metadata.papermill cell.metadata.execution metadata.widgets"

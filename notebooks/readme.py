@@ -11,7 +11,7 @@ import pandas as pd
 from ledger import judging, page
 from ledger import tables as claim_tables
 from pruninglib import percent, plateau
-from pruninglib.paths import PUBLISHED, RESULTS, ROOT, written_whole
+from pruninglib.experiments.paths import PUBLISHED, RESULTS, ROOT, written_whole
 
 NAMES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
 SHOWN = (0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99)

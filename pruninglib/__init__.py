@@ -12,5 +12,5 @@ __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 @wrapt.when_imported("keras")
 def _register(_):
     """Let `keras.models.load_model` find what saved models hold."""
-    import pruninglib.constraint
+    import pruninglib.registered
     import pruninglib.rewinding

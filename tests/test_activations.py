@@ -7,8 +7,8 @@ from conftest import dense
 from keras import layers
 from numpy.testing import assert_allclose, assert_array_equal
 
-from pruninglib import activations, running
-from pruninglib.activations import (
+from pruninglib.structure import activations, running
+from pruninglib.structure.activations import (
     assign_matrix,
     check_inputs,
     layer_rows,

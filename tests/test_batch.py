@@ -17,8 +17,8 @@ import psutil
 import pytest
 import yaml
 
-from pruninglib import batch
-from pruninglib.collection import changing
+from pruninglib.batch import __main__ as batch
+from pruninglib.batch.collection import changing
 
 PARAMETERS = """seed: int = 0  # a number
 seconds: float = 0.0  # to sleep
@@ -29,8 +29,8 @@ CODE = """import ctypes
 import os
 from pathlib import Path
 
-from pruninglib.paths import RUNS
-from pruninglib.results import parameters_in, write_result
+from pruninglib.experiments.paths import RUNS
+from pruninglib.batch.results import parameters_in, write_result
 
 parameters = parameters_in(globals())
 began = Path(folder) / f"{seed}.began"
@@ -115,7 +115,7 @@ def papermills(process):
     return [
         child
         for child in psutil.Process(process.pid).children(recursive=True)
-        if "pruninglib.lifeline" in child.cmdline()
+        if "pruninglib.batch.lifeline" in child.cmdline()
     ]
 
 

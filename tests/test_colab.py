@@ -15,7 +15,7 @@ import nbformat
 import pytest
 import yaml
 
-from pruninglib.parameters import defaults
+from pruninglib.batch.parameters import defaults
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[1-9]*.ipynb"))

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.testing import assert_array_equal
 
-from pruninglib import criteria
-from pruninglib.criteria import (
+from pruninglib.pruning.criteria import (
     check_sparsity,
     magnitude,
     n_m_mask,
@@ -20,6 +19,7 @@ from pruninglib.criteria import (
     top_k_masks,
     unit_norm,
 )
+from pruninglib.pruning import criteria
 
 KERNEL = np.array([[3.0, -1.0], [-4.0, 0.0]])
 # Few different values, so that most examples have ties

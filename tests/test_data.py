@@ -11,9 +11,11 @@ import pytest
 from numpy.testing import assert_array_equal
 from sklearn.datasets import load_digits
 
-from pruninglib import data, load_dataset, paths
-from pruninglib.data import idx_md5
-from pruninglib.paths import ROOT
+from pruninglib import load_dataset
+from pruninglib.experiments import datasets as data
+from pruninglib.experiments import paths
+from pruninglib.experiments.datasets import idx_md5
+from pruninglib.experiments.paths import ROOT
 
 REAL = Path(os.environ.get("PRUNINGLIB_DATA") or ROOT.parent / "shared" / "data")
 

@@ -15,7 +15,9 @@ import pruninglib as pl
 
 ROOT = Path(pl.__file__).parent.parent
 SHOWING = sorted(
-    path.stem for path in (ROOT / "pruninglib").glob("*.py") if ">>>" in path.read_text()
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in (ROOT / "pruninglib").rglob("*.py")
+    if ">>>" in path.read_text()
 )
 
 
@@ -23,7 +25,7 @@ SHOWING = sorted(
 def test_the_examples_of_a_module_hold(module, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # some write files
     names = {"np": np, "pd": pd, "pl": pl}
-    tested = doctest.testmod(importlib.import_module(f"pruninglib.{module}"), extraglobs=names)
+    tested = doctest.testmod(importlib.import_module(module), extraglobs=names)
     assert tested.attempted and not tested.failed
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from pruninglib import load_dataset
-from pruninglib.paths import ROOT
+from pruninglib.experiments.paths import ROOT
 
 STAGES = ("pruned", "repaired", "trained on")
 

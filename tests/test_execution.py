@@ -16,7 +16,6 @@ from keras import layers
 from numpy.testing import assert_allclose
 
 from pruninglib import (
-    columns,
     compiled,
     count_parameters,
     eager,
@@ -30,10 +29,10 @@ from pruninglib import (
     prune,
     shrink,
     sparse,
-    tiles,
     unit_norm,
 )
-from pruninglib.csr import count_compact
+from pruninglib.execution import columns, tiles
+from pruninglib.execution.numpy_runtime import count_compact
 
 WAYS = {
     "eager": eager,
@@ -188,7 +187,7 @@ def test_onnx_runtime_shares_the_work_itself(networks, monkeypatch):
 @pytest.mark.parametrize(("large", "expected"), [(0, [1, 1, 1, 3]), (1e9, [1, 1, 1])])
 def test_litert_shares_an_example_if_it_is_large(large, expected, networks, monkeypatch):
     """The interpreter with threads of its own runs batches of fewer examples than threads."""
-    made, used, module = [], [], sys.modules["pruninglib.lite"]
+    made, used, module = [], [], sys.modules["pruninglib.execution.lite"]
     make = module._function
 
     class Interpreter(interpreter.Interpreter):
@@ -480,7 +479,7 @@ def test_what_onnx_cannot_do_is_said():
 )
 def test_a_missing_package_is_named(way, missing, needed, mlp, monkeypatch):
     monkeypatch.setitem(sys.modules, missing, None)
-    monkeypatch.delitem(sys.modules, "pruninglib.numba_kernels", raising=False)
+    monkeypatch.delitem(sys.modules, "pruninglib.execution.numba_kernels", raising=False)
     with pytest.raises(ImportError, match=needed):
         way(mlp)
 

@@ -9,8 +9,9 @@ from matplotlib import pyplot as plt
 from numpy.testing import assert_allclose
 
 import pruninglib as pl
-from pruninglib import exploring, pictures
-from pruninglib.views import draw, left, views
+from pruninglib.plotting import pictures
+from pruninglib.plotting import slider as exploring
+from pruninglib.plotting.views import draw, left, views
 
 SHAPES = {"a": (3, 4), "b": (4, 2), "logits": (2, 2)}
 

@@ -10,9 +10,9 @@ import pytest
 from numpy.testing import assert_allclose
 from PIL import Image
 
-from pruninglib import figures
-from pruninglib.labels import label_lines
-from pruninglib.quantities import set_axes
+from pruninglib.plotting import style as figures
+from pruninglib.plotting.labels import label_lines
+from pruninglib.plotting.quantities import set_axes
 
 
 @pytest.fixture

@@ -122,7 +122,7 @@ def test_a_failed_export_leaves_the_file_that_was_there(suffix, tmp_path, monkey
     model = make_mlp(4, (3,), 2)
     for name in ("save", "export"):
         monkeypatch.setattr(keras.Model, name, fails)
-    monkeypatch.setattr("pruninglib.files.write_packed", fails)
+    monkeypatch.setattr("pruninglib.execution.files.write_packed", fails)
     with pytest.raises(OSError, match="disk full"):
         export(model, path)
     assert path.read_bytes() == b"before"

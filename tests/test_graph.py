@@ -6,8 +6,8 @@ import keras
 from conftest import dense
 from keras import layers
 
-from pruninglib.graph import leaves, nodes, unnested
-from pruninglib.prunable import logits_layers
+from pruninglib.structure.graph import leaves, nodes, unnested
+from pruninglib.structure.prunable import logits_layers
 
 
 def grown():

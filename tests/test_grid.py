@@ -6,9 +6,9 @@ import shutil
 import pytest
 import yaml
 
-from pruninglib import grid
-from pruninglib.grid import read_grid
-from pruninglib.parameters import defaults
+from pruninglib.batch import grid
+from pruninglib.batch.grid import read_grid
+from pruninglib.batch.parameters import defaults
 
 PARAMETERS = """sparsities: list = [0.0, 0.5]  # shares
 rate: float = 0.001  # of learning

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.testing import assert_array_equal
 
-from pruninglib.held import HoldMask
+from pruninglib.pruning.held import HoldMask
 
 WEIGHTS = np.array([[1.0, -2.0], [3.0, -4.0]], np.float32)
 

@@ -8,7 +8,13 @@ from keras import layers
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pruninglib import GradualPruning, hold, make_masks, prune, strip, taylor, unit_norm
-from pruninglib.kernels import as_kernel, kernel_of, kernel_values, number_of_units, units_last
+from pruninglib.structure.layers import (
+    as_kernel,
+    kernel_of,
+    kernel_values,
+    number_of_units,
+    units_last,
+)
 
 KINDS = {
     "Dense": (lambda: layers.Dense(6, name="a"), (8, 2)),

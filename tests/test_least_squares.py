@@ -8,8 +8,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize
 
-from pruninglib import least_squares
-from pruninglib.least_squares import fit
+from pruninglib.recovery import least_squares
+from pruninglib.recovery.least_squares import fit
 
 INPUTS = 7
 SOME = np.array([1, 0, 1, 0, 0, 0, 1], bool)

@@ -27,7 +27,7 @@ from ledger.verdicts import (
     over_seeds,
 )
 from ledger.words import cell, why
-from pruninglib.paths import PUBLISHED, ROOT
+from pruninglib.experiments.paths import PUBLISHED, ROOT
 
 PUBLISHED_CLAIMS = pd.read_csv(PUBLISHED / "claims.csv").set_index("id")
 CURVES = pd.read_csv(PUBLISHED / "accuracy_curves.csv")

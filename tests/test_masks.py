@@ -10,10 +10,10 @@ from keras import layers
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pruninglib import magnitude, make_masks, make_mlp, top_k_mask, unit_norm
-from pruninglib.criteria import random_scores
-from pruninglib.masks import mask_levels
-from pruninglib.prunable import prunable_layers
-from pruninglib.scores import check_masks, layer_scores
+from pruninglib.pruning.criteria import random_scores
+from pruninglib.pruning.masks import mask_levels
+from pruninglib.pruning.scores import check_masks, layer_scores
+from pruninglib.structure.prunable import prunable_layers
 
 MODEL = make_mlp(4, (6, 5), 3)
 KERNELS = {layer.name: np.asarray(layer.kernel) for layer in MODEL.layers}

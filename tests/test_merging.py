@@ -8,7 +8,7 @@ from keras import layers
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pruninglib import magnitude, make_masks, make_mlp, merge_units, prune, shrink, unit_norm
-from pruninglib.held import HoldMask
+from pruninglib.pruning.held import HoldMask
 
 X = np.random.default_rng(0).normal(size=(50, 4)).astype("float32")
 MASK = np.array([1, 0, 1, 1, 1, 1])  # of hidden_1, whose unit 1 is made a multiple of unit 3

@@ -9,20 +9,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from pruninglib import (
-    baseline,
-    eager,
-    file_bytes,
-    magnitude,
-    make_masks,
-    make_mlp,
-    models,
-    prune,
-    train,
-)
-from pruninglib.batches import targets
-from pruninglib.storage import packed_bytes
-from pruninglib.training import compile_training, fit_iterations
+from pruninglib import baseline, eager, file_bytes, magnitude, make_masks, make_mlp, prune, train
+from pruninglib.execution.packed import packed_bytes
+from pruninglib.experiments import networks as models
+from pruninglib.recovery.training import compile_training, fit_iterations
+from pruninglib.structure.targets import targets
 
 
 def assert_same_weights(one, other):

@@ -19,12 +19,12 @@ import papermill
 import pytest
 import yaml
 
-from pruninglib.collection import collect
-from pruninglib.grid import read_grid
-from pruninglib.isolated import threads
-from pruninglib.parameters import defaults
-from pruninglib.report import report
-from pruninglib.results import parameters_in
+from pruninglib.batch.collection import collect
+from pruninglib.batch.grid import read_grid
+from pruninglib.batch.isolated import threads
+from pruninglib.batch.parameters import defaults
+from pruninglib.batch.report import report
+from pruninglib.batch.results import parameters_in
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[1-9]*.ipynb"))

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pruninglib import order
-from pruninglib.order import kth_smallest, last_equal
+from pruninglib.pruning.order import kth_smallest, last_equal
+from pruninglib.pruning import order
 
 
 @given(

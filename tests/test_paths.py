@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pruninglib import paths
-from pruninglib.paths import written_whole
+from pruninglib.experiments import paths
+from pruninglib.experiments.paths import written_whole
 
 
 def test_folders_are_those_of_the_repository():
-    assert (paths.ROOT / "pruninglib" / "paths.py").samefile(paths.__file__)
+    assert (paths.ROOT / "pruninglib" / "experiments" / "paths.py").samefile(paths.__file__)
     for folder in (paths.DATA, paths.PUBLISHED, paths.RESULTS, paths.FIGURES):
         assert folder.is_absolute() and folder.is_relative_to(paths.ROOT)
 
@@ -22,7 +22,7 @@ def test_runs_folder_is_taken_from_the_environment():
 
 
 def test_relative_folders_are_those_of_the_caller_s_folder(tmp_path):
-    code = "from pruninglib.paths import BASELINES, RUNS, data_folders; "
+    code = "from pruninglib.experiments.paths import BASELINES, RUNS, data_folders; "
     code += "print(RUNS, BASELINES, data_folders()[0], sep='\\n')"
     names = {"RUNS": "r", "BASELINES": "b", "DATA": "d"}
     environment = os.environ | {f"PRUNINGLIB_{name}": value for name, value in names.items()}

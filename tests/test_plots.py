@@ -7,7 +7,8 @@ from matplotlib import pyplot as plt
 from matplotlib.markers import MarkerStyle
 from numpy.testing import assert_allclose
 
-from pruninglib import pictures, plots
+from pruninglib.plotting import curves as plots
+from pruninglib.plotting import pictures
 
 
 @pytest.fixture

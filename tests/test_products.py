@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from pruninglib.products import LINE, aligned, product
+from pruninglib.execution.products import LINE, aligned, product
 
 
 @settings(max_examples=60, deadline=None)

@@ -11,7 +11,8 @@ import pytest
 from nbclient import NotebookClient
 
 import pruninglib as pl
-from pruninglib import progress_line, showing, training
+from pruninglib import progress_line, showing
+from pruninglib.recovery import training
 from pruninglib.progress_line import progress, working
 
 

@@ -6,8 +6,8 @@ import pytest
 from conftest import dense, subclassed, unbuilt
 from keras import layers
 
-from pruninglib.graph import check_graph
-from pruninglib.prunable import check_names, chosen, logits_layers, prunable_layers
+from pruninglib.structure.graph import check_graph
+from pruninglib.structure.prunable import check_names, chosen, logits_layers, prunable_layers
 
 X = np.random.default_rng(0).random((5, 4), np.float32)
 

@@ -23,7 +23,7 @@ from pruninglib import (
     train,
     unit_norm,
 )
-from pruninglib.held import HoldMask
+from pruninglib.pruning.held import HoldMask
 from pruninglib.rewinding import EndOf
 
 MASKS = {"a": np.arange(24).reshape(4, 6) % 3 > 0, "b": np.array([1, 0, 1, 1, 0])}

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from pruninglib.quiet import native_stderr_silenced
+from pruninglib.backend import native_stderr_silenced
 
 
 @pytest.fixture(autouse=True)

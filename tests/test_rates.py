@@ -9,7 +9,7 @@ from keras.optimizers import schedules
 from numpy.testing import assert_allclose
 
 from pruninglib import budget, magnitude, make_masks, make_mlp, prune, repair, shrink, unit_norm
-from pruninglib.rates import rates
+from pruninglib.recovery.rates import rates
 from pruninglib.rewinding import EndOf
 
 COSINE = [0.05 * (1 + np.cos(np.pi * t / 40)) for t in range(41)]  # from 0.1 to 0 in 40 iterations

@@ -7,7 +7,7 @@ from conftest import dense, with_moving_average
 from keras import layers
 from numpy.testing import assert_allclose
 
-from pruninglib.rebuilding import fresh_copy, rebuild
+from pruninglib.structure.copying import fresh_copy, rebuild
 
 X = np.random.default_rng(0).random((5, 4), np.float32)
 

@@ -7,8 +7,8 @@ from conftest import dense
 from numpy.testing import assert_array_equal
 
 from pruninglib import GradualPruning, Regrowth, magnitude, make_masks, prune, unit_norm
-from pruninglib.pruning import measure_sparsity
-from pruninglib.regrowth import exchange
+from pruninglib.pruning.prune import measure_sparsity
+from pruninglib.recovery.regrowth import exchange
 
 
 def network(masks=0.5, optimizer=None, criterion=magnitude):

@@ -206,10 +206,10 @@ def test_little_memory_gives_the_same_weights(monkeypatch):
     model = NETWORKS["residual convolutions"]()
     inputs, pruned = examples(model, 60), pruned_by(model)
     expected = weights(repair(pruned, model, inputs))
-    monkeypatch.setattr(sys.modules["pruninglib.repairing"], "IN_MEMORY", 0)
-    monkeypatch.setattr("pruninglib.activations.IN_MEMORY", 0)
-    monkeypatch.setattr("pruninglib.activations.CHUNK", 1000)
-    monkeypatch.setattr("pruninglib.running.CHUNK", 1000)
+    monkeypatch.setattr(sys.modules["pruninglib.recovery.repair"], "IN_MEMORY", 0)
+    monkeypatch.setattr("pruninglib.structure.activations.IN_MEMORY", 0)
+    monkeypatch.setattr("pruninglib.structure.activations.CHUNK", 1000)
+    monkeypatch.setattr("pruninglib.structure.running.CHUNK", 1000)
     assert_same_weights(weights(repair(pruned, model, inputs)), expected, rtol=1e-3, atol=1e-5)
 
 

@@ -10,8 +10,8 @@ import matplotlib.pyplot as plt
 import nbformat
 import pytest
 
-from pruninglib import batch
-from pruninglib.report import report
+from pruninglib.batch import __main__ as batch
+from pruninglib.batch.report import report
 
 
 def picture():

@@ -20,11 +20,11 @@ from pruninglib import (
     prune_gradually,
     repair,
     retrain,
-    retraining,
     train,
     unit_norm,
 )
-from pruninglib.retraining import without_removed_units
+from pruninglib.recovery import retraining
+from pruninglib.recovery.retraining import without_removed_units
 
 ITERATIONS, BATCH, SEED, RATE, TOTAL = 15, 40, 3, 0.01, 200
 SETTINGS = (ITERATIONS, BATCH, SEED, RATE, "budget", TOTAL, 0.0)

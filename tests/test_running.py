@@ -8,7 +8,7 @@ from keras import layers
 from numpy.testing import assert_allclose, assert_array_equal
 from test_activations import NETWORKS, by_keras, examples, skipping
 
-from pruninglib.running import distances, runner
+from pruninglib.structure.running import distances, runner
 
 
 def tensor(model, name):
@@ -50,7 +50,7 @@ def two_outputs():
 @pytest.mark.parametrize("make", [*NETWORKS.values(), two_outputs], ids=[*NETWORKS, "two outputs"])
 @pytest.mark.parametrize("chunk", [1, 40, 2**22])
 def test_distances_are_sums_of_squares_over_all_outputs(make, chunk, monkeypatch):
-    monkeypatch.setattr("pruninglib.running.CHUNK", chunk)
+    monkeypatch.setattr("pruninglib.structure.running.CHUNK", chunk)
     model, inputs = make(), examples(make())
     models = [model, other(model)]
     outputs = [keras.tree.flatten(m.predict(inputs, verbose=0)) for m in (model, *models)]

@@ -22,7 +22,7 @@ from pruninglib import (
     strip,
     unit_norm,
 )
-from pruninglib.held import HoldMask
+from pruninglib.pruning.held import HoldMask
 
 
 def network(optimizer="sgd", **settings):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from pruninglib.selection import forward_selection
+from pruninglib.pruning.selection import forward_selection
 
 
 def residual(x, targets, chosen):

@@ -10,12 +10,12 @@ from pruninglib import (
     evaluate,
     magnitude,
     make_masks,
-    plots,
     prune,
     sensitivity,
     tolerated,
     unit_norm,
 )
+from pruninglib.plotting import curves as plots
 
 SPARSITIES = [0.0, 0.5, 0.9]
 

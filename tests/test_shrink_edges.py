@@ -8,8 +8,8 @@ from keras import layers, ops
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pruninglib import count_macs, make_masks, plan_shrink, prune, random_unit_scores, shrink, strip
-from pruninglib.kernels import number_of_units
-from pruninglib.prunable import prunable_layers
+from pruninglib.structure.layers import number_of_units
+from pruninglib.structure.prunable import prunable_layers
 
 
 @pytest.fixture(autouse=True)

@@ -19,8 +19,8 @@ from pruninglib import (
     random_unit_scores,
     shrink,
 )
-from pruninglib.kernels import for_units, kernel_of, number_of_units
-from pruninglib.prunable import prunable_layers
+from pruninglib.structure.layers import for_units, kernel_of, number_of_units
+from pruninglib.structure.prunable import prunable_layers
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ from pruninglib import (
     unit_norm,
 )
 
-timing_sweep_module = sys.modules["pruninglib.speed_ups"]
+timing_sweep_module = sys.modules["pruninglib.experiments.speed_ups"]
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from keras import layers
 from numpy.testing import assert_array_equal
 
 from pruninglib import magnitude, make_masks, make_mlp, measure_sparsity, prune, unit_norm
-from pruninglib.graph import leaves
-from pruninglib.storage import packed_bytes, read_packed, write_packed
+from pruninglib.execution.packed import packed_bytes, read_packed, write_packed
+from pruninglib.structure.graph import leaves
 
 
 def packed(model, **settings):

@@ -7,7 +7,7 @@ from conftest import dense, subclassed
 from numpy.testing import assert_allclose, assert_array_equal
 
 import pruninglib as pl
-from pruninglib.prunable import prunable_layers
+from pruninglib.structure.prunable import prunable_layers
 
 X = np.random.default_rng(0).random((60, 4), np.float32)
 Y = np.eye(3)[X[:, :3].argmax(axis=1)]

@@ -18,8 +18,8 @@ from pruninglib import (
     strip,
     unit_norm,
 )
-from pruninglib.kernels import kernel_of
-from pruninglib.prunable import prunable_layers
+from pruninglib.structure.layers import kernel_of
+from pruninglib.structure.prunable import prunable_layers
 
 X = np.random.default_rng(0).normal(size=(32, 8, 8, 1)).astype("float32")
 Y = np.eye(2)[np.arange(32) % 2]

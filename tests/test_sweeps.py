@@ -15,9 +15,9 @@ from pruninglib import (
     prune_sweep,
     random_scores,
     shrink,
-    sweeps,
     unit_norm,
 )
+from pruninglib.experiments import sweeps
 
 CRITERIA = {"weight": magnitude, "unit": unit_norm}
 ASKED = ["dataset", "method", "scope", "stage", "sparsity"]

@@ -5,7 +5,8 @@ import doctest
 import pandas as pd
 from numpy.testing import assert_allclose
 
-from pruninglib import gain_over_dense, percent, plateau, tables
+from pruninglib import gain_over_dense, percent, plateau
+from pruninglib.experiments import tables
 
 
 def test_percent_is_mean_and_spread_over_seeds():

@@ -6,8 +6,8 @@ import threading
 import numpy as np
 import pytest
 
-from pruninglib import tiles
-from pruninglib.tiles import in_tiles
+from pruninglib.execution import tiles
+from pruninglib.execution.tiles import in_tiles
 
 INPUTS = np.arange(200, dtype=np.float32).reshape(100, 2)
 

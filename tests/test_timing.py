@@ -6,7 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pruninglib import Executable, timing
+from pruninglib import Executable
+from pruninglib.experiments import timing
 
 INPUTS = np.arange(10.0)
 time_models = partial(timing.time_models, least_seconds=0.002)

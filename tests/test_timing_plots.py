@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from pruninglib import timing_plots
+from pruninglib.plotting import timing_plots
 
 
 @pytest.fixture

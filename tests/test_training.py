@@ -5,8 +5,8 @@ import tensorflow as tf
 from numpy.testing import assert_array_equal
 
 from pruninglib import make_mlp
-from pruninglib.batches import training_batches
-from pruninglib.training import compile_training, fit_iterations
+from pruninglib.recovery.training import compile_training, fit_iterations
+from pruninglib.structure.targets import training_batches
 
 X = np.arange(20, dtype=np.float32)[:, None]
 Y = np.arange(20)

@@ -9,7 +9,7 @@ import numpy as np
 from memory import forget_peak, peak_memory, wake_memory
 from turns import seconds, serve
 
-from pruninglib.criteria import magnitude, top_k_mask
+from pruninglib.pruning.criteria import magnitude, top_k_mask
 
 way, count, sparsity = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
 weights = np.random.default_rng(0).standard_normal(count, np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 from turns import START, clock, serve
 
 import pruninglib as pl
-from pruninglib.training import fit_batches
+from pruninglib.recovery.training import fit_batches
 
 batch_size, sparsity = int(sys.argv[1]), float(sys.argv[2])
 rng = np.random.default_rng(0)

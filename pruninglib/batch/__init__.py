@@ -1,0 +1,1 @@
+"""Many notebooks, on this machine or a cluster."""

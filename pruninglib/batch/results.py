@@ -1,0 +1,93 @@
+"""What a notebook found, in one file that others can read."""
+
+import hashlib
+import json
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pruninglib.experiments.paths import written_whole
+from pruninglib.version import VERSION
+
+PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "numba", "onnxruntime", "ai-edge-litert")
+
+
+def parameters_in(names):
+    """Return those of {name: value} that can be a notebook's parameters.
+
+    Meant for `globals()` right after the cell of the parameters: plain values, and lists, whose
+    names do not begin with an underscore. Raises TypeError for a value of another type than its
+    annotation there says, such as a list that papermill's `-p` gives as text.
+
+    >>> parameters_in({"seed": 0, "_hidden": 1, "np": np})
+    {'seed': 0}
+    """
+    for name, kind in names.get("__annotations__", {}).items():
+        value = names.get(name)
+        if type(value) is not kind and (type(value), kind) != (int, float):
+            raise TypeError(
+                f"{name} must be {kind.__name__}, got {value!r}. A list is given to papermill as "
+                f"-y '{{{name}: [1, 2]}}'."
+            )
+    kinds = (str, int, float, list)
+    return {
+        name: value
+        for name, value in names.items()
+        if type(value) in kinds and not name.startswith("_") and name != "In"  # IPython's history
+    }
+
+
+def write_result(path, parameters, **tables):
+    """Write what a notebook found, as JSON, whole or not at all.
+
+    Args:
+        path: such as runs/mnist/1_prune_sweep.result.json.
+        parameters: {name: value}.
+        tables: rows by name, as DataFrames, whose index is left out, or as lists of dicts.
+
+    The file has: parameters, seeds (of the parameters), versions (of pruninglib, Python and
+    packages), code (a hash of pruninglib's source), device, date (UTC) and rows: the rows of all
+    tables, each with the name of its table.
+    """
+    result = {
+        "parameters": parameters,
+        "seeds": parameters.get("seeds"),
+        "versions": {"pruninglib": VERSION, "python": platform.python_version(), **_versions()},
+        "code": _code(),
+        "device": _device(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "rows": [row for name, table in tables.items() for row in _rows(name, table)],
+    }
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
+
+
+def _rows(name, table):
+    """Return the rows of a table; what is missing in a row is left out."""
+    if hasattr(table, "to_json"):
+        table = json.loads(table.to_json(orient="records", double_precision=15))
+    rows = [{k: v for k, v in row.items() if v is not None} for row in table]
+    return [{"table": name, **row} for row in rows]
+
+
+def _versions():
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _code():
+    """Return a hash of the library's source, which tells versions in between apart."""
+    content = b"".join(p.read_bytes() for p in sorted(Path(__file__).parents[1].rglob("*.py")))
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def _device():
+    processor = platform.processor() or platform.machine()
+    return f"{platform.system()}, {processor}, {os.cpu_count()} cores"

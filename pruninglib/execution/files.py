@@ -1,0 +1,110 @@
+"""Write a model to a file whose suffix says in which form, and read it back."""
+
+import hashlib
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from pruninglib.backend import keras
+from pruninglib.execution.lite import litert_file, run_litert
+from pruninglib.execution.packed import read_packed, write_packed
+from pruninglib.experiments.paths import of_the_machine, written_whole
+
+KERAS_PARTS = {"metadata.json", "config.json", "model.weights.h5"}
+SEAL = b"pruninglib sha256"  # ends a .tflite file, whose format has no checksum
+
+
+def export(model, path, **settings):
+    """Write a model to a file; a failure leaves what was there before.
+
+    Args:
+        path: ending in .keras, as `model.save` writes it; in .npz, as small as it gets, with
+            zeros as bits and without optimizer state; or in .tflite, for LiteRT.
+        settings: for .npz values="float16", which rounds the weights; for .tflite sparse=True,
+            which stores kernels without their zeros.
+
+    >>> export(pl.make_mlp(4, [6, 5], 3), "small.npz")
+    >>> load("small.npz").count_params()
+    69
+    """
+    form = _form(path)
+    _check(settings, form.writing, path)
+    with written_whole(path) as temporary:
+        form.write(model, temporary, **settings)
+
+
+def load(path, **settings):
+    """Return what `export` wrote: a Keras model, or for .tflite an `Executable`.
+
+    Args:
+        settings: for .tflite threads=2, or how many else; default all cores.
+
+    Raises ValueError if the file is truncated or was altered.
+    """
+    form = _form(path)
+    _check(settings, form.reading, path)
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"There is no file {path}.")
+    return form.read(Path(path), **settings)
+
+
+class _Form(NamedTuple):
+    """How to write and how to read a file, and the settings of both."""
+
+    write: Callable
+    read: Callable
+    writing: set
+    reading: set
+
+
+def _form(path):
+    forms = {
+        ".keras": _Form(_write_keras, _read_keras, set(), set()),
+        ".npz": _Form(write_packed, read_packed, {"values"}, set()),
+        ".tflite": _Form(_write_litert, _read_litert, {"sparse"}, {"threads"}),
+    }
+    if Path(path).suffix not in forms:
+        raise ValueError(f"Expected a file ending in {', '.join(forms)}, got {str(path)!r}.")
+    return forms[Path(path).suffix]
+
+
+def _check(settings, known, path):
+    if unknown := set(settings) - known:
+        raise TypeError(f"{Path(path).suffix} files have no setting {', '.join(sorted(unknown))}.")
+
+
+def _write_keras(model, path):
+    model.save(path)
+
+
+def _read_keras(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged, missing = archive.testzip(), KERAS_PARTS - set(archive.namelist())
+    except Exception as error:  # a damaged zip file raises many kinds
+        if of_the_machine(error):
+            raise
+        raise _damaged(path, error) from error
+    if damaged or missing:
+        reason = "has another checksum" if damaged else "is missing"
+        raise _damaged(path, f"{damaged or min(missing)} {reason}")
+    return keras.models.load_model(path)
+
+
+def _write_litert(model, path, sparse=False):
+    content = litert_file(model, sparse)
+    path.write_bytes(content + SEAL + hashlib.sha256(content).digest())
+
+
+def _read_litert(path, threads=None):
+    content, found, digest = path.read_bytes().rpartition(SEAL)
+    if not found or hashlib.sha256(content).digest() != digest:
+        raise _damaged(path, "its checksum is missing or another one")
+    return run_litert(content, threads)
+
+
+def _damaged(path, reason):
+    return ValueError(
+        f"{path} is truncated, altered or not from pruninglib.export: {reason}. Export it again."
+    )

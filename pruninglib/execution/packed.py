@@ -1,0 +1,144 @@
+"""A model in a small file: its zeros as bits, the other weights as values or as codes.
+
+The file is an .npz of a few arrays of bytes, each compressed by LZMA, which comes close to what
+they hold. Zeros are one bit a weight. The others of a weight array that have at most 256
+different values, as after `share_weights`, are a codebook and a byte each; else they are floats,
+their first bytes together, their second bytes together, and so on: these are alike.
+"""
+
+import base64
+import io
+import json
+import zipfile
+import zlib
+
+import numpy as np
+
+from pruninglib.backend import keras
+from pruninglib.execution.encoding import decode, encode
+from pruninglib.experiments.paths import of_the_machine
+from pruninglib.structure.copying import finish
+from pruninglib.structure.graph import check_model, is_graph
+
+STREAMS = ("codes", "codebooks", "floats", "others")
+DATE = (1980, 1, 1, 0, 0, 0)  # the same model makes the same file
+
+
+def packed_bytes(model, values="float32"):
+    """Return the size in bytes of the file that `write_packed` writes."""
+    file = io.BytesIO()
+    write_packed(model, file, values)
+    return file.getbuffer().nbytes
+
+
+def write_packed(model, file, values="float32"):
+    """Write a model with its masks, and how it was compiled, but without optimizer state.
+
+    Args:
+        file: path or binary file.
+        values: "float32", which loses nothing, or "float16", which rounds the float32 weights
+            that have no codebook.
+    """
+    if values not in ("float32", "float16"):
+        raise ValueError(f'values must be "float32" or "float16", got {values!r}.')
+    _check(model)
+    masks, streams = {}, {name: bytearray() for name in STREAMS}
+    weights = [encode(np.asarray(weight), masks, streams) for weight in model.weights]
+    config = _with_bits(
+        keras.saving.serialize_keras_object(model),
+        lambda bits: masks.setdefault(zlib.decompress(base64.b64decode(bits)), len(masks)),
+    )
+    floats = np.frombuffer(streams["floats"], "<f4")
+    with np.errstate(over="ignore"):  # it is an error below
+        rounded = floats.astype(np.dtype(values).newbyteorder("<"))
+    if np.isinf(rounded).sum() > np.isinf(floats).sum():
+        largest = np.abs(floats[np.isfinite(floats)]).max()
+        raise ValueError(
+            f'A weight of {largest:.3g} is too large for {values}. Pass values="float32".'
+        )
+    streams["floats"] = rounded.view(np.uint8).reshape(-1, rounded.itemsize).T.tobytes()
+    header = {"model": config, "weights": weights, "floats": rounded.dtype.str}
+    header["masks"] = [len(bits) for bits in masks]
+    streams = streams | {"header": json.dumps(header).encode(), "masks": b"".join(masks)}
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in streams.items():
+            entry = zipfile.ZipInfo(f"{name}.npy", DATE)
+            entry.compress_type = zipfile.ZIP_LZMA
+            with archive.open(entry, "w") as stream:
+                np.lib.format.write_array(stream, np.frombuffer(bytes(content), np.uint8))
+
+
+def read_packed(file):
+    """Return the model that `write_packed` wrote; raise ValueError if the file is not whole."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            arrays = {name: archive.read(f"{name}.npy") for name in (*STREAMS, "header", "masks")}
+        content = {
+            name: np.lib.format.read_array(io.BytesIO(array)).tobytes()
+            for name, array in arrays.items()
+        }
+        header = json.loads(content.pop("header"))
+        kind = np.dtype(header["floats"])
+        planes = np.frombuffer(content["floats"], np.uint8).reshape(kind.itemsize, -1)
+        content["floats"] = planes.T.copy().view(kind).astype("<f4").tobytes()
+        streams = {name: io.BytesIO(part) for name, part in content.items()}
+        masks = [streams["masks"].read(size) for size in header["masks"]]
+        values = [decode(entry, masks, streams) for entry in header["weights"]]
+    except Exception as error:  # zip, LZMA, NumPy and JSON each raise their own
+        if of_the_machine(error):
+            raise
+        raise ValueError(
+            f"{file} is truncated, altered or no packed model ({error}). Export the model again."
+        ) from error
+    config = _with_bits(
+        header["model"], lambda i: base64.b64encode(zlib.compress(masks[i])).decode("ascii")
+    )
+    model = keras.saving.deserialize_keras_object(config)
+    for weight, value in zip(model.weights, values, strict=True):
+        weight.assign(value)
+    for layer in model._flatten_layers():
+        finish(layer)
+    return model
+
+
+def _check(model):
+    """Raise ValueError if a model is unbuilt, cannot be rebuilt, or keeps more than weights."""
+    check_model(model)
+    if not is_graph(model):
+        _check_subclassed(model)
+    for layer in model._flatten_layers():
+        own = not type(layer).save_own_variables.__module__.startswith("keras.")
+        if own or hasattr(layer, "save_assets"):
+            raise ValueError(
+                f"Layer {layer.name!r} ({type(layer).__name__}) stores more than its weights, "
+                "which .npz files do not hold. Export to .keras."
+            )
+
+
+def _check_subclassed(model):
+    """Raise ValueError unless Keras can make the model again from what its class says of itself."""
+    try:
+        twin = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model))
+        alike = [w.shape for w in twin.weights] == [w.shape for w in model.weights]
+        reason = "its copy has other weights"
+    except Exception as error:  # a class of the user's may raise anything
+        alike, reason = False, error
+    if not alike:
+        raise ValueError(
+            f"Model {model.name!r} is subclassed and cannot be made again from its config: "
+            f"{reason}. Give {type(model).__name__} get_config and build, or make it a "
+            "Functional model."
+        )
+
+
+def _with_bits(config, change):
+    """Return a config in which the bits of each held mask are replaced by change(bits)."""
+    if isinstance(config, dict):
+        if config.get("class_name") == "HoldMask":
+            held = config["config"]
+            held = held | {"bits": change(held["bits"]), "then": _with_bits(held["then"], change)}
+            return config | {"config": held}
+        return {key: _with_bits(value, change) for key, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        return [_with_bits(value, change) for value in config]
+    return config

@@ -1,0 +1,95 @@
+"""Let the weights of a layer share a few values, which a small file then stores once.
+
+Weight sharing of Deep Compression (Han et al. 2016): a codebook for each layer, by k-means.
+"""
+
+import numpy as np
+from sklearn.cluster import KMeans
+
+from pruninglib.backend import keras
+from pruninglib.execution.encoding import CODES
+from pruninglib.structure.copying import fresh_copy
+from pruninglib.structure.layers import kernel_of
+from pruninglib.structure.prunable import matching, prunable_layers
+
+TINY = np.finfo(np.float32).tiny
+
+
+def share_weights(model, values=16, include=None, exclude=()):
+    """Return a copy of a model in which the nonzero weights of each kernel have few values.
+
+    Each weight becomes the nearest of the layer's values, which k-means finds, starting from
+    values at equal distances between the smallest and the largest. Zeros, biases and kernels that
+    have as few values already stay as they are.
+
+    Args:
+        values: different values of a kernel besides zero, from 1 to 256.
+        include, exclude: names or types of layers; default all Dense and convolution layers.
+
+    To train on with shared values, fit with the callback `HoldShared`.
+
+    >>> shared = share_weights(pl.make_mlp(4, [6, 5], 3), 2)
+    >>> np.unique(shared.layers[0].kernel).size
+    2
+    """
+    if not 1 <= values <= CODES:
+        raise ValueError(f"values must lie in [1, {CODES}], got {values}.")
+    shared = fresh_copy(model)
+    layers = prunable_layers(shared)
+    names = matching(layers, list(layers) if include is None else include)
+    for name in set(names) - set(matching(layers, exclude)):
+        kernel = np.array(kernel_of(layers[name]))
+        nonzero = kernel != 0
+        if len(np.unique(kernel[nonzero])) > values:
+            found = _nearest(kernel[nonzero], values)
+            kernel[nonzero] = np.where(found == 0, TINY, found)  # zero would mean pruned
+            kernel_of(layers[name]).assign(kernel)
+    return shared
+
+
+class HoldShared(keras.callbacks.Callback):
+    """Keep weights that share a value together during `fit`: after each batch they get their mean.
+
+    Those of each kernel that has at most 256 values besides zero when training begins, as after
+    `share_weights`, move together from then on, and its zeros stay zero. Averaging is what tied
+    weights do under plain gradient descent, at the learning rate over their number. Of a
+    `keras.distillation.Distiller` it is the student's weights. Goes with masks that are held or
+    get tighter, not with `Regrowth`.
+
+        shared = share_weights(pruned, 16)
+        shared.fit(x, y, callbacks=[HoldShared()])
+    """
+
+    def on_train_begin(self, logs=None):
+        if self.model.steps_per_execution > 1:
+            raise ValueError(
+                "HoldShared acts after each batch, but the model is compiled with "
+                f"steps_per_execution={self.model.steps_per_execution}. Compile it with 1."
+            )
+        layers = prunable_layers(getattr(self.model, "student", self.model))
+        self._codes = {}
+        for name, layer in layers.items():
+            values, codes = np.unique(np.asarray(kernel_of(layer)), return_inverse=True)
+            if 0 < np.count_nonzero(values) <= CODES:
+                self._codes[name] = (kernel_of(layer), codes.ravel(), values == 0)
+        if not self._codes:
+            raise ValueError(
+                f"No kernel of {list(layers)} has at most {CODES} values besides zero. Let them "
+                "share some: share_weights(model, 16)."
+            )
+
+    def on_train_batch_end(self, batch, logs=None):
+        for kernel, codes, is_zero in self._codes.values():
+            flat = np.asarray(kernel).ravel()
+            left = flat != 0  # a mask may have got tighter
+            counts = np.bincount(codes, left)
+            means = np.bincount(codes, flat) / np.maximum(counts, 1)
+            means = np.where(is_zero, 0, means).astype(flat.dtype)
+            kernel.assign(np.where(left, means[codes], 0).reshape(kernel.shape))
+
+
+def _nearest(weights, count):
+    """Return each weight's nearest of `count` values."""
+    start = np.linspace(weights.min(), weights.max(), count)
+    found = KMeans(count, init=start[:, None], n_init=1).fit(weights[:, None])
+    return found.cluster_centers_[found.labels_, 0]

@@ -1,0 +1,1 @@
+"""The study: datasets, networks, evaluation, timing, sweeps, tables."""

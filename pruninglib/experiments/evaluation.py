@@ -1,0 +1,87 @@
+"""What networks achieve and what they cost, measured the same way for all."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from pruninglib.backend import keras
+from pruninglib.execution.lite import litert_file
+from pruninglib.execution.runtimes import compiled
+from pruninglib.experiments.timing import time_models
+from pruninglib.structure.costs import count_macs, count_parameters, file_bytes
+from pruninglib.structure.targets import targets
+
+
+def evaluate(run, x, y, loss, batch_size=2000):
+    """Return {"accuracy", "loss"} of a function inputs -> outputs, against integer labels.
+
+    Args:
+        loss: what the model was compiled with (`model.loss`).
+
+    >>> logits = np.array([[2.0, 0.0], [0.0, 2.0]], np.float32)
+    >>> evaluate(lambda x: x, logits, np.array([0, 0]), "mse")["accuracy"]
+    0.5
+    """
+    if loss is None:
+        raise ValueError("The model has no loss. Compile it: model.compile(loss=...).")
+    outputs = np.concatenate([run(x[i : i + batch_size]) for i in range(0, len(x), batch_size)])
+    if outputs.ndim != 2 or outputs.shape[1] < 2:
+        raise ValueError(f"Expected one output for each class, got shape {outputs.shape}.")
+    if np.shape(y) != outputs.shape[:1]:
+        raise ValueError(
+            f"Expected {len(outputs)} labels as integers, got shape {np.shape(y)}. Pass y.ravel() "
+            "or, if they are one-hot, y.argmax(axis=1)."
+        )
+    losses = keras.losses.get(loss)(targets(y, loss, outputs.shape[-1]), outputs)
+    return {
+        "accuracy": float(np.mean(outputs.argmax(axis=1) == y)),
+        "loss": float(np.mean(losses)),
+    }
+
+
+def compare(models, dataset, batch_sizes=(1, 64), repeats=10, litert=False):
+    """Return one table of what networks achieve and cost, one row for each.
+
+    Args:
+        models: {label: compiled Keras model}.
+        dataset: a `Dataset`, of which the test set is used.
+        batch_sizes, repeats: as in `time_models`; the networks run as compiled graphs.
+        litert: whether to convert each to LiteRT, too, which takes a second or more.
+
+    Columns: label, accuracy and loss on the test set, parameters, nonzero (parameters), macs
+    (of one image), file_bytes, gzip_bytes, litert_bytes (if asked for), and for each batch size
+    N: ms_N, ms_N_q1, ms_N_q3, the median and the quartiles of the milliseconds for one batch, and
+    ms_N_steady, whether they came to rest (see `time_models`).
+    """
+    if not (isinstance(models, Mapping) and hasattr(dataset, "x_test")):
+        raise TypeError(
+            f"Expected models as {{label: model}} and a Dataset, got {type(models).__name__} and "
+            f"{type(dataset).__name__}. Of arrays of your own make one: pl.Dataset(name, x_train, "
+            "y_train, x_validation, y_validation, x_test, y_test)."
+        )
+    runs = {label: compiled(model) for label, model in models.items()}
+    rows = {
+        label: {
+            "label": label,
+            **evaluate(runs[label], dataset.x_test, dataset.y_test, model.loss),
+            "parameters": count_parameters(model),
+            "nonzero": count_parameters(model, nonzero=True),
+            "macs": count_macs(model),
+            "file_bytes": file_bytes(model),
+            "gzip_bytes": file_bytes(model, compress=True),
+            **({"litert_bytes": len(litert_file(model))} if litert else {}),
+        }
+        for label, model in models.items()
+    }
+    for time in time_models(runs, dataset.x_test, batch_sizes, repeats):
+        batch = f"ms_{time['batch_size']}"
+        rows[time["label"]].update(
+            {
+                batch: time["median_ms"],
+                f"{batch}_q1": time["q1_ms"],
+                f"{batch}_q3": time["q3_ms"],
+                f"{batch}_steady": time["steady"],
+            }
+        )
+    return pd.DataFrame(list(rows.values()))

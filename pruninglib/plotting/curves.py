@@ -1,0 +1,135 @@
+"""One function for each kind of figure: a table in, axes out. They train, read and show nothing.
+
+Weights are vermillion circles, units blue squares, told apart without colour too. Curves have
+their names beside them.
+"""
+
+from pruninglib.plotting.labels import label_lines
+from pruninglib.plotting.quantities import set_axes
+
+STYLE = {
+    "weight": {"color": "#D55E00", "marker": "o", "linestyle": "-"},
+    "unit": {"color": "#0072B2", "marker": "s", "linestyle": "--"},
+    "greedy unit": {"color": "#009E73", "marker": "D", "linestyle": "-."},
+    "random weight": {"color": "#B07700", "marker": "^", "linestyle": ":"},
+    "random unit": {"color": "#3B9AD0", "marker": "v", "linestyle": ":"},
+}
+FREE = {"color": "0.45", "marker": "*", "linestyle": "-."}
+PRUNED = {"color": "0.2", "marker": "X", "linestyle": ":"}
+REPAIRED = {"color": "#009E73", "marker": "D", "linestyle": "-."}
+DISTILLED = {"color": "#3B9AD0", "marker": "v", "linestyle": "--"}
+BOTH = {"color": "#A8487F", "marker": "P", "linestyle": "-"}
+FILLS = (  # of markers, for the most iterations first
+    {},
+    {"markerfacecolor": "white"},
+    {"fillstyle": "bottom", "markerfacecoloralt": "white"},
+)
+BEHIND = {"linewidth": 0.8, "alpha": 0.45, "zorder": 0}
+
+
+def curve(table, x, y, ax, label=None, **style):
+    """Draw the mean of column `y` against column `x`, with a band of one standard deviation.
+
+    The spread is over the rows that share an x, one for each seed.
+    """
+    groups = table.groupby(x)[y]
+    mean, spread = groups.mean(), groups.std(ddof=1).fillna(0)
+    (line,) = ax.plot(mean.index, mean, label=label, **style)
+    low, high = mean - spread, mean + spread
+    ax.fill_between(mean.index, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+    return ax
+
+
+def methods(table, ax, y="accuracy", x="sparsity"):
+    """Draw one curve for each value of the column `method`."""
+    set_axes(ax, x, y)
+    for method, rows in table.groupby("method", sort=False):
+        curve(rows, x, y, ax, label=method, **STYLE.get(method, {"marker": "d"}))
+    return ax
+
+
+def sensitivity(table, ax, y="accuracy"):
+    """Draw one curve for each layer that was pruned alone, from light (first) to dark (last)."""
+    set_axes(ax, "sparsity", y).set_xlabel("sparsity of this layer alone")
+    layers = table["layer"].drop_duplicates()
+    for i, name in enumerate(layers):
+        shade = str(0.75 * (1 - i / max(1, len(layers) - 1)))
+        marker = "osDv^P*X"[i % 8]
+        curve(table[table["layer"] == name], "sparsity", y, ax, name, color=shade, marker=marker)
+    return label_lines(ax)
+
+
+def published(table, ax):
+    """Draw the curves of other projects thin and pale, behind ours, in their methods' colours.
+
+    A title at the right says so, where there are any.
+    """
+    for (_, method, _, _), rows in table.groupby(["source", "method", "stage", "kind"], sort=False):
+        rows, color = rows.sort_values("sparsity"), STYLE.get(method, {}).get("color", "0.5")
+        ax.plot(rows["sparsity"], rows["accuracy"], color=color, **BEHIND)
+    if len(table):
+        ax.set_title("thin: published", loc="right", color="0.45", fontsize="small")
+    return ax
+
+
+def recovery(table, ax, y="accuracy", x="sparsity"):
+    """Draw pruned, repaired and retrained accuracy against `x`, one curve for each training.
+
+    The names have the iterations of retraining.
+
+    Args:
+        table: rows of `recovery_sweep`, some of them retrained.
+        y, x: columns to draw, such as "accuracy" against "sparsity".
+    """
+    set_axes(ax, x, y)
+    style = STYLE.get(table["method"].iloc[0], {"marker": "d"})
+    for stage, look in {"pruned": PRUNED, "repaired": REPAIRED}.items():
+        if len(rows := table[table["stage"] == stage]):
+            curve(rows, x, y, ax, stage, **look)
+    retrained = table[table["stage"] == "retrained"]
+    counts = sorted(retrained["iterations"].unique(), reverse=True)
+    for (start, mask, count, share), rows in retrained.groupby(
+        ["start", "mask", "iterations", "distillation"], sort=False
+    ):
+        more = counts.index(count)
+        fill = {"alpha": 1 - 0.5 * more / len(counts)} | FILLS[more % len(FILLS)]
+        label = f"{'distilled' if share else 'retrained'} {count:.0f}"
+        if start != "pruned":
+            curve(rows, x, y, ax, f"{start}, {label}", **BOTH, **fill)
+        elif mask == "free":
+            curve(rows, x, y, ax, f"{label}, mask free", **FREE, **fill)
+        else:
+            curve(rows, x, y, ax, label, **(DISTILLED if share else style), **fill)
+    return ax
+
+
+def frontier(ours, theirs, ax):
+    """Draw errors against the number of weights left, and single published results as crosses.
+
+    Args:
+        ours: rows with columns sparsity, weights and error, one for each seed.
+        theirs: rows with columns weights, test_error, method and source; may be empty.
+    """
+    set_axes(ax, "weights", "error")
+    # at exactly the same sparsity one seed may have lost a weight more than another
+    weights = ours.groupby("sparsity")["weights"].transform("mean")
+    curve(ours.assign(weights=weights), "weights", "error", ax, "measured", **STYLE["weight"])
+    for _, row in theirs.iterrows():
+        name = row["method"].replace(", ", "\n")
+        ax.plot([row["weights"]], [row["test_error"]], "x", color="0.4", label=name)
+    counts = weights.unique()
+    ax.set_xticks(counts, [f"{count:,.0f}" for count in counts])
+    return ax
+
+
+def explored(table, ax, y="accuracy", x="sparsity"):
+    """Draw the rows of `explore` of one method: a curve for each scope, pruned and repaired."""
+    set_axes(ax, x, y)
+    style = STYLE.get(table["method"].iloc[0], {"marker": "d"})
+    looks = {"pruned": PRUNED, "repaired": style}
+    scopes = list(table["scope"].drop_duplicates())
+    for (stage, scope), rows in table.groupby(["stage", "scope"], sort=False):
+        name = stage if len(scopes) == 1 else f"{stage}, {scope} scope"
+        other = {"markerfacecolor": "white", "linestyle": "-."} if scopes.index(scope) else {}
+        curve(rows, x, y, ax, name, **looks[stage] | other)
+    return ax

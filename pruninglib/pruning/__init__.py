@@ -1,0 +1,1 @@
+"""What goes: scores, masks, holding them, planning and shrinking."""

@@ -1,0 +1,131 @@
+"""What a weight or a unit is worth, and which of them to keep. NumPy only.
+
+A criterion is a function from a kernel of shape (..., units) to scores, high = keep. Scores
+of the kernel's shape prune weights; scores of shape (units,) prune units.
+"""
+
+import numbers
+import zlib
+
+import numpy as np
+
+from pruninglib.pruning.order import kth_smallest, last_equal
+
+
+def magnitude(kernel):
+    """Score every weight by its absolute value (Han et al. 2015).
+
+    >>> magnitude(np.array([[1.0, -3.0], [-2.0, 0.5]]))
+    array([[1. , 3. ],
+           [2. , 0.5]])
+    """
+    return np.abs(kernel)
+
+
+def unit_norm(kernel):
+    """Score every unit by the L2 norm of its incoming weights (Li et al. 2017 use L1).
+
+    >>> unit_norm(np.array([[3.0, 0.0], [4.0, -1.0]]))
+    array([5., 1.])
+    """
+    return np.sqrt(np.sum(np.square(kernel), axis=tuple(range(np.ndim(kernel) - 1))))
+
+
+def random_scores(kernel, seed=0):
+    """Score weights at random: the floor that a criterion has to beat.
+
+    The numbers depend on the seed and the kernel alone, so that two layers of one shape
+    differ and the same call gives the same scores.
+
+    >>> random_scores(np.ones((3, 4))).shape
+    (3, 4)
+    """
+    kernel = np.ascontiguousarray(kernel)
+    return np.random.default_rng([seed, zlib.crc32(kernel)]).random(kernel.shape)
+
+
+def random_unit_scores(kernel, seed=0):
+    """Score units at random; see `random_scores`.
+
+    >>> random_unit_scores(np.ones((3, 4))).shape
+    (4,)
+    """
+    kernel = np.ascontiguousarray(kernel)
+    return np.random.default_rng([seed, zlib.crc32(kernel)]).random(kernel.shape[-1])
+
+
+def check_sparsity(sparsity):
+    """Raise ValueError unless `sparsity` is a number in [0, 1]."""
+    if not isinstance(sparsity, numbers.Real):
+        raise ValueError(f"sparsity must be a number in [0, 1], got {sparsity!r}.")
+    if not 0 <= sparsity <= 1:
+        raise ValueError(f"sparsity must lie in [0, 1], got {sparsity}. Pass 0.9 for 90 %.")
+
+
+def top_k_mask(scores, sparsity):
+    """Mask out exactly round(sparsity * size) of the lowest scores: 0 = pruned, 1 = kept.
+
+    Among equal scores the ones that come first go first. Counting, not a threshold: with
+    `scores < percentile` nothing goes when scores tie, with `<=` too much.
+
+    >>> top_k_mask(np.array([[3.0, 1.0], [1.0, 2.0]]), 0.25)
+    array([[1, 0],
+           [1, 1]], dtype=uint8)
+    """
+    check_sparsity(sparsity)
+    scores = check_scores(scores)
+    dropped = round(sparsity * scores.size)
+    if dropped == 0:
+        return np.ones(scores.shape, np.uint8)
+    return _mask_at(scores, kth_smallest(scores.reshape(-1), dropped), dropped)
+
+
+def top_k_masks(scores, sparsities):
+    """Yield `top_k_mask` for each of many sparsities, from one sort."""
+    scores = check_scores(scores)
+    ordered = np.sort(scores, axis=None)
+    for sparsity in sparsities:
+        check_sparsity(sparsity)
+        dropped = round(sparsity * scores.size)
+        threshold = ordered[dropped - 1] if dropped else -np.inf
+        yield _mask_at(scores, threshold, dropped)
+
+
+def n_m_mask(scores, n, m):
+    """Keep the n highest scores of every m successive inputs of each unit (Mishra et al. 2021).
+
+    Args:
+        scores: array (..., inputs, units); the number of inputs must be a multiple of m.
+
+    >>> n_m_mask(np.array([[3.0], [1.0], [1.0], [2.0]]), 2, 4).T
+    array([[1, 0, 0, 1]], dtype=uint8)
+    """
+    scores = check_scores(scores)
+    if not (0 < n <= m and scores.ndim > 1 and scores.shape[-2] % m == 0):
+        raise ValueError(
+            f"{n}:{m} needs 0 < {n} <= {m} and a number of inputs that {m} divides; got scores of "
+            f"shape {scores.shape}."
+        )
+    blocks = scores.reshape(*scores.shape[:-2], -1, m, scores.shape[-1])
+    highest = np.argsort(blocks, axis=-2, kind="stable")[..., m - n :, :]
+    mask = np.zeros(blocks.shape, np.uint8)
+    np.put_along_axis(mask, highest, 1, axis=-2)
+    return mask.reshape(scores.shape)
+
+
+def _mask_at(scores, threshold, dropped):
+    mask = scores > threshold
+    if tied := scores.size - dropped - np.count_nonzero(mask):
+        mask.flat[last_equal(scores.reshape(-1), threshold, tied)] = True
+    return mask.view(np.uint8)
+
+
+def check_scores(scores):
+    """Return `scores` as an array; raise ValueError if there are none or one is NaN."""
+    scores = np.asarray(scores)
+    if scores.size == 0 or np.isnan(scores).any():
+        raise ValueError(
+            f"scores must be numbers, got {np.isnan(scores).sum()} NaN among {scores.size} values "
+            f"of shape {scores.shape}. Check the criterion, and the weights it was given."
+        )
+    return scores

@@ -1,0 +1,115 @@
+"""Scores that need data: what weights and units are worth to the network they are in.
+
+Each function returns {layer name: scores}, which `make_masks` takes in place of a criterion.
+"""
+
+import numpy as np
+
+from pruninglib.backend import keras, tf
+from pruninglib.progress_line import progress
+from pruninglib.pruning.selection import forward_selection
+from pruninglib.structure.activations import layer_rows
+from pruninglib.structure.chain import dense_chain
+from pruninglib.structure.layers import axes_within_units, kernel_of
+from pruninglib.structure.prunable import prunable_layers
+from pruninglib.structure.targets import targets
+
+
+def activation_aware(model, inputs):
+    """Score every weight by |w| times the norm of the input that it reads (Sun et al. 2024).
+
+    Args:
+        inputs: unlabelled examples, an array as the model takes it.
+
+    Dense and ungrouped Conv2D layers that are used once get scores. `make_masks` ranks all of a
+    layer's together; Sun et al. rank those of each output apart.
+
+    >>> model = pl.make_mlp(4, [6, 5], 3)
+    >>> scores = activation_aware(model, np.ones((9, 4)))
+    >>> np.allclose(scores["hidden_1"], 3 * abs(model.layers[0].kernel.numpy()))
+    True
+    """
+    scores = {}
+    for layer, chunks in layer_rows(model, inputs):
+        kernel = np.asarray(layer.kernel)
+        squares = sum(np.square(x).sum(axis=0, dtype=np.float64) for x in chunks())
+        norms = np.sqrt(squares)[: kernel[..., 0].size]
+        scores[layer.name] = np.abs(kernel) * norms.reshape(*kernel.shape[:-1], 1)
+    return scores
+
+
+def greedy_units(model, inputs):
+    """Score units by the order in which a greedy choice takes them: 1 for the first.
+
+    In a layer that unit comes next from whose output, with those of the units before it, the
+    next layer's pre-activations are best refitted (orthogonal least squares). `repair` does the
+    refitting.
+
+    Args:
+        model: a chain of Dense layers, with activations and dropout between them.
+        inputs: unlabelled examples, an array as the model takes it.
+
+    >>> model = pl.make_mlp(4, [6, 5], 3)
+    >>> scores = greedy_units(model, np.random.default_rng(0).random((50, 4)))
+    >>> {name: values.shape for name, values in scores.items()}
+    {'hidden_1': (6,), 'hidden_2': (5,)}
+    """
+    number = len(prunable_layers(model))
+    try:
+        dense_chain(model)
+    except ValueError as error:
+        raise ValueError(f"greedy_units chooses in chains of Dense layers only. {error}") from error
+    scores, before = {}, None
+    for layer, chunks in progress(layer_rows(model, inputs), "layer", number):
+        if before is not None:
+            gram = _gram(chunks(), centred=layer.use_bias)
+            order = forward_selection(gram, np.asarray(layer.kernel))
+            scores[before.name] = np.empty(len(order))
+            scores[before.name][order] = 1 - np.arange(len(order)) / len(order)
+        before = layer
+    return scores
+
+
+def _gram(chunks, centred):
+    """Return X.T @ X of all rows; `centred`: of what a constant, their last entry, leaves."""
+    gram = sum((x.T @ x).astype(np.float64) for x in chunks)
+    if not centred:
+        return gram
+    return gram[:-1, :-1] - np.outer(gram[:-1, -1], gram[-1, :-1]) / gram[-1, -1]
+
+
+def taylor(model, inputs, labels, units=False, batch_size=128):
+    """Score weights, or units, by the loss that their removal costs to first order.
+
+    The square of w dL/dw, for units of its sum over their incoming weights, averaged over
+    batches (Molchanov et al. 2019).
+
+    Args:
+        model: a compiled model; its loss is L.
+        inputs, labels: examples with integer labels.
+    """
+    layers = prunable_layers(model)
+    kernels = {name: kernel_of(layer) for name, layer in layers.items()}
+    if model.loss is None:
+        raise ValueError("The model has no loss. Compile it: model.compile(loss=...).")
+    summed = [axes_within_units(layer) for layer in layers.values()]
+    loss, labels = keras.losses.get(model.loss), targets(labels, model.loss, model.output_shape[-1])
+
+    @tf.function
+    def products(x, y):
+        with tf.GradientTape() as tape:
+            value = tf.reduce_mean(loss(y, model(x, training=False)))
+        variables = [kernel.value for kernel in kernels.values()]
+        found = [w * g for w, g in zip(variables, tape.gradient(value, variables), strict=True)]
+        return [
+            tf.reduce_sum(p, axes) if units else p for p, axes in zip(found, summed, strict=True)
+        ]
+
+    batches = tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(batch_size)
+    sums = [0.0] * len(kernels)
+    for x, y in batches:
+        sums = [total + product**2 for total, product in zip(sums, products(x, y), strict=True)]
+    return {
+        name: np.asarray(total).reshape(-1 if units else kernels[name].shape) / len(batches)
+        for name, total in zip(kernels, sums, strict=True)
+    }

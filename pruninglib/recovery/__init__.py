@@ -1,0 +1,1 @@
+"""What comes back: repair, training, retraining, gradual pruning."""

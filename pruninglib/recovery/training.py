@@ -1,0 +1,126 @@
+"""Train a model for a number of iterations, by a recipe given in a few words."""
+
+import gc
+from math import gcd
+
+from pruninglib.backend import keras, native_stderr_silenced, tensorflow_log_silenced, tf
+from pruninglib.progress_line import working
+from pruninglib.showing import place
+from pruninglib.structure.targets import targets, training_batches
+
+Schedule = keras.optimizers.schedules.LearningRateSchedule
+LONG = 2e9  # weights times iterations from which XLA earns back the second it takes to compile
+ON_LOGITS = {
+    "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
+    "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
+}
+
+
+def train(model, x, y, iterations, batch_size=128, seed=0, **settings):
+    """Compile a model, train it in place for a number of iterations (batches), return it.
+
+    Args:
+        x, y: float32 inputs and integer labels.
+        seed: decides the order of the batches; Keras' global random seed is set to it.
+        settings: as in `compile_training`.
+
+    A mask that the model holds stays held.
+    """
+    return fit_iterations(
+        compile_training(model, iterations, **settings), x, y, iterations, batch_size, seed
+    )
+
+
+def compile_training(
+    model,
+    iterations,
+    learning_rate=1e-3,
+    decay="cosine",
+    optimizer="adam",
+    loss="sparse_categorical_crossentropy",
+    steps_per_execution=1,
+    jit_compile=None,
+):
+    """Compile a model for a training of a number of iterations; return it.
+
+    Args:
+        learning_rate: the rate at the first iteration, or a Keras schedule of rates.
+        decay: "constant", or "linear" or "cosine" decay to zero at the last iteration; of no
+            meaning beside a schedule.
+        optimizer: name of a Keras optimizer.
+        loss: name of a Keras loss, applied to the logits.
+        steps_per_execution: iterations that Keras runs in one go, for small networks up to twice
+            as fast; it must divide the iterations. Callbacks see only the last of each.
+        jit_compile: whether to use XLA, which makes each step faster, but not all layers can; by
+            default where the training is `LONG` enough to gain by it.
+    """
+    if iterations % steps_per_execution:
+        raise ValueError(
+            f"steps_per_execution must divide the {iterations} iterations, got "
+            f"{steps_per_execution}. Pass steps_per_execution={gcd(iterations, 50)}."
+        )
+    if decay == "constant" or isinstance(learning_rate, Schedule):
+        rate = learning_rate
+    elif decay == "linear":
+        rate = keras.optimizers.schedules.PolynomialDecay(learning_rate, max(1, iterations), 0.0)
+    elif decay == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(learning_rate, max(1, iterations))
+    else:
+        raise ValueError(f'decay must be "constant", "linear" or "cosine", got {decay!r}.')
+    if jit_compile is None:
+        jit_compile = iterations * model.count_params() >= LONG
+    # a name of its own, for Keras would number it, and files would depend on what was made before
+    config = {"learning_rate": rate, "name": optimizer}
+    model.compile(
+        keras.optimizers.get({"class_name": optimizer, "config": config}),
+        ON_LOGITS[loss](from_logits=True) if loss in ON_LOGITS else loss,
+        metrics=["accuracy"],
+        jit_compile=jit_compile,
+        steps_per_execution=steps_per_execution,
+    )
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def fit_iterations(model, x, y, iterations, batch_size=128, seed=0, done=0):
+    """Train a compiled model in place for a number of full batches, shuffled by `seed`.
+
+    With `done`, it goes on after as many batches of the same seed, as if it had never stopped.
+    """
+    labels = targets(y, model.loss, model.output_shape[-1])
+    return fit_batches(model, x, labels, iterations, batch_size, seed, done=done)
+
+
+def fit_batches(model, x, labels, iterations, batch_size, seed, callbacks=(), done=0):
+    """Train as `fit_iterations`, on labels that are in the form that the loss wants.
+
+    Args:
+        x: array or tensor; of an array a copy is made, which takes up to half a second.
+        callbacks: Keras callbacks.
+    """
+    keras.utils.set_random_seed(seed)
+    if iterations:
+        inputs, labels = tf.convert_to_tensor(x), tf.convert_to_tensor(labels)
+        with (
+            native_stderr_silenced(),
+            tensorflow_log_silenced(),
+            working("iteration", iterations) as tell,
+        ):
+            batches = training_batches(inputs, labels, min(batch_size, len(x)), seed, done)
+            how = {"steps_per_epoch": iterations, "verbose": 0, "shuffle": False}
+            model.fit(batches, callbacks=[*callbacks, *_told(tell)], **how)
+        if inputs is not x:
+            del inputs, labels, batches
+            gc.collect()  # else several copies of the training set stay, in cycles
+    return model
+
+
+def _told(tell):
+    """Yield a callback for the progress line, where one is shown: it costs a little each time."""
+    if place():
+        yield keras.callbacks.LambdaCallback(on_train_batch_end=lambda i, logs: tell(i + 1))
+
+
+def to_tensor(x):
+    """Return an array as a tensor, which `fit_batches` need not copy each time."""
+    return tf.convert_to_tensor(x)

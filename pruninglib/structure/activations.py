@@ -1,0 +1,100 @@
+"""What the layers of a network see: their inputs for many examples, as rows of a linear problem.
+
+A Dense or Conv2D layer computes rows @ matrix before its activation. The rows are the inputs of
+a Dense layer, or the patches that a convolution looks at, with a 1 for the bias.
+"""
+
+import numpy as np
+
+from pruninglib.backend import keras
+from pruninglib.structure.graph import check_graph, nodes
+from pruninglib.structure.prunable import prunable_layers
+from pruninglib.structure.running import CHUNK, runner
+
+IN_MEMORY = 2**28  # numbers that are kept, 1 GB in float32; more are computed again when needed
+
+
+def layer_rows(model, inputs):
+    """Yield (layer, function that returns an iterator over its rows, in chunks), in order.
+
+    These are the Dense and ungrouped Conv2D layers that the model itself calls once. A layer's rows
+    are computed with the weights that the layers before it have by then.
+
+    Args:
+        inputs: array of examples; ValueError if it does not fit the model or holds NaN.
+    """
+    layers = prunable_layers(model).values()
+    check_graph(model)
+    inputs, calls = check_inputs(model, inputs), nodes(model)
+    source = (model.inputs[0], inputs)
+    for layer in layers:
+        kinds = (keras.layers.Dense, keras.layers.Conv2D)
+        times = len(calls.get(layer, ()))  # none inside a nested model
+        if isinstance(layer, kinds) and getattr(layer, "groups", 1) == times == 1:
+            (node,) = calls[layer]
+            tensor = node.input_tensors[0]
+            source = _advance(model, source, tensor, inputs)
+            yield layer, _row_chunks(layer, runner(model, source[0], tensor), source[1])
+
+
+def _row_chunks(layer, run, values):
+    step = max(1, CHUNK // rows(layer, run(values[:1])).size)
+    return lambda: (rows(layer, run(values[i : i + step])) for i in range(0, len(values), step))
+
+
+def _advance(model, source, tensor, inputs):
+    """Return (tensor, its values), or what to compute them from if they are too many to keep."""
+    start, values = source
+    try:
+        run = runner(model, start, tensor)
+    except LookupError:
+        start, values = model.inputs[0], inputs
+        run = runner(model, start, tensor)
+    if len(inputs) * run(values[:1]).size > IN_MEMORY:
+        return start, values
+    return tensor, run(values)
+
+
+def matrix(layer):
+    """Return the layer's kernel as (inputs, units), the bias as one more row."""
+    kernel = np.asarray(layer.kernel).reshape(-1, layer.kernel.shape[-1])
+    return np.vstack([kernel, layer.bias]) if layer.use_bias else kernel
+
+
+def assign_matrix(layer, values):
+    """Set the layer's kernel and bias from an array such as `matrix` returns."""
+    if layer.use_bias:
+        layer.bias.assign(values[-1])
+        values = values[:-1]
+    layer.kernel.assign(values.reshape(layer.kernel.shape))
+
+
+def rows(layer, values):
+    """Return the inputs of a layer as rows, such that rows @ matrix are its pre-activations."""
+    if isinstance(layer, keras.layers.Conv2D):
+        if layer.data_format == "channels_first":  # which not all processors can take patches of
+            values = keras.ops.moveaxis(values, 1, -1)
+        settings = (layer.kernel_size, layer.strides, layer.dilation_rate, layer.padding)
+        values = keras.ops.image.extract_patches(values, *settings, "channels_last")
+    found = np.asarray(values, np.float32)
+    found = found.reshape(-1, found.shape[-1])
+    return np.hstack([found, np.ones((len(found), 1), np.float32)]) if layer.use_bias else found
+
+
+def check_inputs(model, inputs):
+    """Return the examples as a float array; raise ValueError unless they fit the model."""
+    if len(model.inputs) != 1:
+        raise ValueError(f"Model {model.name!r} has {len(model.inputs)} inputs, expected one.")
+    inputs, expected = np.asarray(inputs, np.float32), model.inputs[0].shape[1:]
+    fits = inputs.ndim == len(expected) + 1 and all(
+        size in (None, found) for size, found in zip(expected, inputs.shape[1:], strict=True)
+    )
+    if not fits or not len(inputs):
+        sizes = ", ".join(map(str, expected))
+        raise ValueError(f"Expected inputs of shape (examples, {sizes}), got {inputs.shape}.")
+    if bad := np.count_nonzero(~np.isfinite(inputs)):
+        raise ValueError(
+            f"{bad:,} of the {inputs.size:,} input values are NaN or infinite. Remove those "
+            "examples, or fill the gaps."
+        )
+    return inputs

@@ -1,0 +1,90 @@
+"""Where the layers of Keras keep their kernels, and which axis of a kernel counts its units."""
+
+import math
+
+import numpy as np
+
+from pruninglib.backend import keras
+
+TRANSPOSED = tuple(getattr(keras.layers, f"Conv{n}DTranspose") for n in (1, 2, 3))
+DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
+SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
+CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
+PRUNABLE = (keras.layers.Dense, *CONVOLUTIONS, *TRANSPOSED, *DEPTHWISE, *SEPARABLE)
+
+
+def kernel_of(layer):
+    """Return the variable that masks act on; of a separable convolution the pointwise kernel."""
+    return layer.pointwise_kernel if isinstance(layer, SEPARABLE) else layer.kernel
+
+
+def constrained(layer):
+    """Return what masks act on, as pairs (name of a weight, name of its constraint)."""
+    bias = ("bias", "bias_constraint")
+    if isinstance(layer, SEPARABLE):
+        return [("pointwise_kernel", "pointwise_constraint"), bias]
+    if isinstance(layer, DEPTHWISE):
+        return [("kernel", "depthwise_constraint"), bias]
+    return [("kernel", "kernel_constraint"), bias]
+
+
+def is_prunable(layer):
+    """Say whether a layer has a kernel that masks can act on; a quantized one has not, nor LoRA."""
+    changed = getattr(layer, "quantization_mode", None) or getattr(layer, "lora_enabled", False)
+    return isinstance(layer, PRUNABLE) and not changed
+
+
+def is_depthwise(layer):
+    """Say whether each unit of a layer sees one input channel only."""
+    groups = getattr(layer, "groups", 1)
+    return isinstance(layer, DEPTHWISE) or (groups > 1 and layer.kernel.shape[-2] == 1)
+
+
+def units_last(layer, kernel):
+    """Return an array of the shape of the layer's kernel as (..., units).
+
+    Keras keeps the units of a transposed convolution on the last axis but one, and those of a
+    depthwise one on the last two, as (inputs, multiplier).
+    """
+    if isinstance(layer, TRANSPOSED):
+        return np.swapaxes(kernel, -1, -2)
+    if isinstance(layer, DEPTHWISE):
+        return np.reshape(kernel, (*kernel.shape[:-2], -1))
+    return kernel
+
+
+def as_kernel(layer, array):
+    """Return an array (..., units) in the shape of the layer's kernel: undo `units_last`."""
+    if isinstance(layer, TRANSPOSED):
+        return np.swapaxes(array, -1, -2)
+    return np.reshape(array, kernel_of(layer).shape)
+
+
+def for_units(layer, values):
+    """Return an array (units,) in a shape that broadcasts against the layer's kernel."""
+    if isinstance(layer, TRANSPOSED):
+        return values[:, None]
+    if isinstance(layer, DEPTHWISE):
+        return values.reshape(layer.kernel.shape[-2:])
+    return values
+
+
+def axes_within_units(layer):
+    """Return the axes of the layer's kernel over which each unit has its weights."""
+    axes = list(range(len(kernel_of(layer).shape)))
+    if isinstance(layer, TRANSPOSED):
+        return [*axes[:-2], axes[-1]]
+    return axes[:-2] if isinstance(layer, DEPTHWISE) else axes[:-1]
+
+
+def number_of_units(layer):
+    """Return how many units (channels that it puts out) a layer has."""
+    shape = kernel_of(layer).shape
+    return math.prod(
+        shape[axis] for axis in range(len(shape)) if axis not in axes_within_units(layer)
+    )
+
+
+def kernel_values(layer):
+    """Return the layer's kernel as an array (..., units)."""
+    return units_last(layer, np.asarray(kernel_of(layer)))
