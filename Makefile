@@ -8,7 +8,7 @@ BATCH = $(BIN)/python -m pruninglib.batch
 # with bytecode: where none may be written later, every process would compile TensorFlow anew, for 15 s
 UV_INSTALL = pip install -q --compile-bytecode --python
 
-ON_JAX = $(patsubst %,tests/test_%.py,criteria masks held pruning prunable kernels coupling graph rebuilding shrinking)
+ON_JAX = $(patsubst %,tests/%,structure pruning)
 
 .PHONY: run test test-jax test-colab test-browser chromium results studies lab bench clean
 
@@ -25,11 +25,11 @@ test-jax: $(ENV)/ready  ## the tests of masks and shrinking with Keras on JAX (4
 	$(BIN)/python -m pip install -q --upgrade --target $(ENV)/jax --no-deps jax==0.10.2 jaxlib==0.10.2 ml_dtypes==0.6.0
 	KERAS_BACKEND=jax PYTHONPATH=$(ENV)/jax $(BIN)/python -m pytest -q -n 2 --dist loadfile $(ON_JAX)
 
-test-colab: $(ENV)/ready $(patsubst tests/colab/%.txt,$(ENV)/colab/%/ready,$(wildcard tests/colab/*.txt))  ## the notebooks with Colab's versions
-	$(BIN)/python -m pytest -q -m colab tests/test_colab.py
+test-colab: $(ENV)/ready $(patsubst tests/notebooks/colab/%.txt,$(ENV)/colab/%/ready,$(wildcard tests/notebooks/colab/*.txt))  ## the notebooks with Colab's versions
+	$(BIN)/python -m pytest -q -m colab tests/notebooks/test_colab.py
 
 test-browser: $(ENV)/ready chromium  ## the notebooks in JupyterLab, in a real browser
-	$(BIN)/python -m pytest -q -m browser tests/test_browser.py
+	$(BIN)/python -m pytest -q -m browser tests/notebooks/test_browser.py
 
 chromium:  ## from Debian's packages, where there is none
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
@@ -37,15 +37,15 @@ chromium:  ## from Debian's packages, where there is none
 
 results: $(ENV)/ready  ## measure the published claims again: CLAIMS.md (hours on 2 cores; stopped, it goes on)
 	$(BATCH) notebooks/grids/results.yaml --output runs/results --jobs 2
-	$(BIN)/python -m ledger runs/results
-	$(BIN)/python -m notebooks.readme
+	$(BIN)/python -m evidence.claims runs/results
+	$(BIN)/python -m evidence.pages
 
 studies: $(ENV)/ready  ## rewrite the other tables, the figures and the notebooks' outputs (more hours)
 	$(BATCH) notebooks/grids/studies.yaml --output runs/studies
-	$(BIN)/python -m notebooks.publish runs/studies
+	$(BIN)/python -m evidence.publish runs/studies
 	$(BIN)/python examples/residual_network.py --dataset fashion_mnist --epochs 5 --iterations 600 --seeds 0 1 2
 	cp runs/residual_network/residual_network.csv data/results/fashion_mnist/
-	$(BIN)/python -m notebooks.readme
+	$(BIN)/python -m evidence.pages
 
 lab: $(ENV)/ready
 	$(BIN)/jupyter lab notebooks
@@ -69,7 +69,7 @@ $(ENV)/peers/%/ready: benchmarks/peers/%.txt | $(ENV)/ready
 	touch $@
 
 # the versions of a Colab runtime, on its Python if that is there, else on this one
-$(ENV)/colab/%/ready: tests/colab/%.txt | $(ENV)/ready
+$(ENV)/colab/%/ready: tests/notebooks/colab/%.txt | $(ENV)/ready
 	uv=$$(command -v uv || echo $(BIN)/uv); \
 		python=$$(PATH="$$(printf '%s:' $$HOME/.pyenv/versions/*/bin)$$PATH" \
 			$$uv python find --no-project --no-python-downloads "$$(sed -n 's/^# Python //p' $<)" 2>/dev/null || \

@@ -18,7 +18,7 @@ from nbclient import NotebookClient
 from sections import write_section
 from turns import seconds, take_turns
 
-from pruninglib.batch.collection import results
+from pruninglib.batch.results import results
 
 RUNS, JOBS, ROUNDS = 200, 2, 5
 WRITE = """from pruninglib.experiments.paths import RUNS

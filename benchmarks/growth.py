@@ -12,9 +12,8 @@ from sections import write_section
 from turns import HERE, seconds
 
 import pruninglib as pl
-from pruninglib.experiments.paths import written_whole
-from pruninglib.plotting import curves as plots
-from pruninglib.plotting import style as figures
+from pruninglib.atomic import written_whole
+from pruninglib.plotting import curves, style
 
 ROUNDS, IMAGES = 3, 2000
 WIDTHS, LEVELS = (250, 500, 1000, 2000, 4000, 8000), (1, 2, 3, 5, 7, 10)
@@ -43,19 +42,19 @@ by_width = np.array([sweep(width, 10) for width in WIDTHS])
 by_levels = np.array([sweep(1000, levels)[0] for levels in LEVELS])
 rate = multiplication_rate()
 floor = 2 * by_width[:, 1] * IMAGES * 11 / rate  # the dense network, and ten levels
-plt.style.use(figures.STYLE)
-fig, axes = plt.subplots(1, 2, figsize=(figures.WIDTH, 3.6))
+plt.style.use(style.STYLE)
+fig, axes = plt.subplots(1, 2, figsize=(style.WIDTH, 3.6))
 power = slope(by_width[:, 1], by_width[:, 0])
 axes[0].plot(
     by_width[:, 1],
     by_width[:, 0],
-    **plots.STYLE["weight"],
+    **curves.STYLE["weight"],
     label=f"10 sparsities,\nslope {power:.2f}",
 )
 axes[0].plot(by_width[:, 1], floor, color="black", linewidth=0.8, label="floor:\ndense products")
 axes[0].set(xscale="log", yscale="log", xlabel="weights", ylabel="seconds")
 each = np.polyfit(LEVELS, by_levels, 1)
-axes[1].plot(LEVELS, by_levels, **plots.STYLE["weight"], label="2.4 million weights")
+axes[1].plot(LEVELS, by_levels, **curves.STYLE["weight"], label="2.4 million weights")
 axes[1].plot(
     LEVELS,
     np.polyval(each, LEVELS),
@@ -65,10 +64,10 @@ axes[1].plot(
 )
 axes[1].set(xlabel="sparsities", ylim=(0, None))
 for ax in axes:
-    plots.label_lines(ax)
+    style.label_lines(ax)
 words = "Seconds of a sweep against the number of weights and against the number of sparsities"
 with written_whole(HERE / "growth.png") as path:
-    path.write_bytes(figures.smaller(figures.png(fig, words)))
+    path.write_bytes(style.smaller(style.png(fig, words)))
 write_section(
     "How cost grows",
     f"""

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from turns import HERE, seconds
 
-from pruninglib.execution.tiles import cores
+from pruninglib.execution.executable import cores
 
 
 def multiplication_rate():

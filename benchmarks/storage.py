@@ -14,10 +14,10 @@ import io
 import keras
 import numpy as np
 import pandas as pd
-from resumed import resumed
 from sections import write_section
 
 import pruninglib as pl
+from evidence.choices.resumed import resumed
 from pruninglib.execution.packed import packed_bytes
 from pruninglib.experiments.paths import PUBLISHED, RESULTS
 

@@ -15,7 +15,8 @@ import pandas as pd
 from keras import layers
 
 import pruninglib as pl
-from pruninglib.experiments.paths import RUNS, written_whole
+from pruninglib.atomic import written_whole
+from pruninglib.experiments.paths import RUNS
 
 
 def residual_network(pixels, classes, filters=(16, 32)):

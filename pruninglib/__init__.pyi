@@ -1,5 +1,4 @@
-from .experiments.datasets import Dataset, load_dataset
-from .experiments.augmentation import shifted
+from .experiments.datasets import Dataset, load_dataset, shifted
 from .experiments.networks import baseline, baselines, make_mlp
 from .recovery.training import compile_training, fit_iterations, train
 from .pruning.criteria import (
@@ -11,28 +10,22 @@ from .pruning.criteria import (
     top_k_masks,
     unit_norm,
 )
+from .pruning.saliency import activation_aware, greedy_units, taylor
 from .pruning.masks import make_masks
 from .pruning.prune import hold, measure_sparsity, prune, set_masks, strip
-from .recovery.schedules import GradualPruning
-from .recovery.regrowth import Regrowth
-from .pruning.saliency import activation_aware, greedy_units, taylor
-from .recovery.repair import repair
-from .recovery.merging import merge_units
 from .pruning.shrink import CannotShrink, plan_shrink, shrink
+from .recovery.repair import merge_units, repair
+from .recovery.retraining import budget, retrain
+from .recovery.gradual import GradualPruning, Regrowth, prune_gradually
 from .structure.costs import count_macs, count_parameters, file_bytes
-from .execution import Executable, compiled, eager, litert, numpy_dense, onnx, sparse
+from .execution.executable import Executable
+from .execution.runtimes import compiled, eager, litert, onnx
+from .execution.numpy_runtime import numpy_dense, sparse
 from .execution.files import export, load
 from .execution.sharing import HoldShared, share_weights
-from .recovery.rates import budget
-from .recovery.retraining import retrain
-from .recovery.gradual import prune_gradually
-from .experiments.timing import time_models
-from .experiments.evaluation import compare, evaluate
-from .experiments.inspection import dead_units, kernel_statistics
-from .experiments.sensitivities import sensitivity, tolerated
-from .experiments.sweeps import prune_sweep
-from .experiments.recovery import recovery_sweep
-from .experiments.speed_ups import timing_sweep
+from .experiments.evaluation import compare, dead_units, evaluate, kernel_statistics
+from .experiments.timing import time_models, timing_sweep
+from .experiments.sweeps import prune_sweep, recovery_sweep, sensitivity, tolerated
 from .experiments.tables import gain_over_dense, percent, plateau
 from .batch.results import parameters_in, write_result
 from .progress_line import progress

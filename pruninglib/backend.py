@@ -1,9 +1,12 @@
-"""Import TensorFlow without the log lines that it prints whatever its log level.
+"""Keras, and TensorFlow only where it is used, without the log lines that TensorFlow prints.
 
 TensorFlow writes times and process numbers to standard error when it is imported, when it
 runs its first operation and when it first compiles one; in a notebook they end up in the
 cells. They are native code's, so only redirecting the file descriptor silences them. Set
 PRUNINGLIB_VERBOSE=1 to see them.
+
+`from pruninglib.backend import tf` imports TensorFlow. Keras on JAX or PyTorch does without it as
+long as nobody asks.
 """
 
 import logging
@@ -55,9 +58,19 @@ def tensorflow_log_silenced():
         logger.setLevel(level)
 
 
+def __getattr__(name):
+    if name != "tf":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    with native_stderr_silenced():
+        import tensorflow as tf
+
+        tf.zeros(())  # the first operation logs, too
+    globals()["tf"] = tf
+    return tf
+
+
 with native_stderr_silenced():
-    import tensorflow as tf
+    import keras
 
-    tf.function(lambda: tf.constant(1.0) + 1.0, jit_compile=True)()
-
-import keras  # noqa: E402, F401  (for the other modules, which have both from here)
+if keras.config.backend() == "tensorflow":
+    __getattr__("tf")

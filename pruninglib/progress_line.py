@@ -4,11 +4,12 @@ It is rewritten once a second at most, in a notebook or on a terminal; elsewhere
 nor with PRUNINGLIB_QUIET=1. Work within work stands in the same line, the outermost first.
 """
 
+import os
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from shutil import get_terminal_size
 from time import perf_counter
-
-from pruninglib.showing import cell, place
 
 EVERY = 1.0  # seconds from one line to the next, at least
 
@@ -123,3 +124,42 @@ def _duration(seconds):
     if seconds < 99.5:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 99.5 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def place():
+    """Return how to show a line here, a function (text, whether it is the last), or None."""
+    if os.environ.get("PRUNINGLIB_QUIET"):
+        return None
+    if hasattr(_shell(), "kernel"):
+        return _in_notebook()
+    return _on_terminal if sys.stdout and sys.stdout.isatty() else None
+
+
+def cell():
+    """Return the number of the notebook's cell that runs, or None."""
+    return getattr(_shell(), "execution_count", None)
+
+
+def _shell():
+    return sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+
+
+def _in_notebook():
+    """One output that is replaced, so that a saved notebook has the last line alone."""
+    from IPython.display import display
+
+    handle = None
+
+    def show(text, last):
+        nonlocal handle
+        if handle is None:
+            handle = display({"text/plain": text}, raw=True, display_id=True)
+        else:
+            handle.update({"text/plain": text}, raw=True)
+
+    return show
+
+
+def _on_terminal(text, last):
+    width = get_terminal_size().columns - 1
+    print(f"\r{text[:width]:<{width}}", end="\n" if last else "", flush=True)

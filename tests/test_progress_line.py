@@ -11,9 +11,9 @@ import pytest
 from nbclient import NotebookClient
 
 import pruninglib as pl
-from pruninglib import progress_line, showing
-from pruninglib.recovery import training
+from pruninglib import progress_line
 from pruninglib.progress_line import progress, working
+from pruninglib.recovery import training
 
 
 class Clock:
@@ -152,7 +152,7 @@ def test_durations_are_told_in_the_unit_that_suits(seconds, text):
 def test_tests_and_pipes_are_not_told(monkeypatch):
     monkeypatch.delenv("PRUNINGLIB_QUIET", raising=False)
     monkeypatch.setattr(sys, "stdout", io.StringIO())
-    assert showing.place() is None
+    assert progress_line.place() is None
 
 
 def test_a_terminal_is_told_unless_quiet_is_asked_for(monkeypatch):
@@ -162,13 +162,13 @@ def test_a_terminal_is_told_unless_quiet_is_asked_for(monkeypatch):
 
     monkeypatch.delenv("PRUNINGLIB_QUIET", raising=False)
     monkeypatch.setattr(sys, "stdout", Terminal())
-    monkeypatch.setattr(showing, "get_terminal_size", lambda: os.terminal_size((20, 5)))
-    show = showing.place()
+    monkeypatch.setattr(progress_line, "get_terminal_size", lambda: os.terminal_size((20, 5)))
+    show = progress_line.place()
     show("network 1 of 3, 20 s left", False)
     show("done", True)
     assert sys.stdout.getvalue() == f"\rnetwork 1 of 3, 20 \r{'done':<19}\n"
     monkeypatch.setenv("PRUNINGLIB_QUIET", "1")
-    assert showing.place() is None
+    assert progress_line.place() is None
 
 
 SLEEPING = """import time

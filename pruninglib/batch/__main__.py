@@ -15,8 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 from pruninglib.batch.grid import read_grid
-from pruninglib.batch.outcome import with_error
-from pruninglib.batch.running import outcomes
+from pruninglib.batch.running import outcomes, with_error
 from pruninglib.batch.store import failed_notebook, finished, locked, save, save_failed
 
 
@@ -123,7 +122,7 @@ def _read(what, *folders):
     if len(folders) != 1 or folders[0].startswith("-"):
         raise ValueError(f"Expected: python -m pruninglib.batch {what} FOLDER")
     if what == "collect":  # each needs pandas, which takes a while to import
-        from pruninglib.batch.collection import collect as read
+        from pruninglib.batch.results import collect as read
     else:
         from pruninglib.batch.report import report as read
     print(read(Path(folders[0])))

@@ -8,8 +8,8 @@ import pandas as pd
 from nbconvert.filters.markdown import markdown2html
 from pandas.api.types import is_numeric_dtype
 
-from pruninglib.batch.collection import changing, results
-from pruninglib.experiments.paths import written_whole
+from pruninglib.atomic import written_whole
+from pruninglib.batch.results import changing, results
 from pruninglib.experiments.tables import percent
 
 PAGE = """<!DOCTYPE html>

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 
 from filelock import FileLock, Timeout
 
-from pruninglib.experiments.paths import written_whole
+from pruninglib.atomic import written_whole
 
 
 @contextmanager

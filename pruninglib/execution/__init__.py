@@ -4,10 +4,13 @@
 with NumPy, `litert` and `onnx` in the runtimes of that name.
 """
 
-from pruninglib.execution.executable import Executable
-from pruninglib.execution.lite import litert
-from pruninglib.execution.numpy_runtime import numpy_dense, sparse
-from pruninglib.execution.onnx_runtime import onnx
-from pruninglib.execution.runtimes import compiled, eager
+import lazy_loader
 
-__all__ = ["Executable", "compiled", "eager", "litert", "numpy_dense", "onnx", "sparse"]
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "executable": ["Executable"],
+        "numpy_runtime": ["numpy_dense", "sparse"],
+        "runtimes": ["compiled", "eager", "litert", "onnx"],
+    },
+)

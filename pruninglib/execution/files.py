@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from pruninglib.atomic import of_the_machine, written_whole
 from pruninglib.backend import keras
-from pruninglib.execution.lite import litert_file, run_litert
 from pruninglib.execution.packed import read_packed, write_packed
-from pruninglib.experiments.paths import of_the_machine, written_whole
+from pruninglib.execution.runtimes import litert_file, run_litert
 
 KERAS_PARTS = {"metadata.json", "config.json", "model.weights.h5"}
 SEAL = b"pruninglib sha256"  # ends a .tflite file, whose format has no checksum

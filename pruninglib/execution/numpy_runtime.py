@@ -1,26 +1,29 @@
-"""Run chains of Dense layers by NumPy: by the nonzero weights alone, or by dense products."""
+"""Run chains of Dense layers with NumPy, by dense products or by their nonzero weights alone."""
 
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
+import scipy.sparse
 from threadpoolctl import threadpool_info
 
 from pruninglib.backend import keras
-from pruninglib.execution.columns import LINEAR, RELU, columns, compact, steps
-from pruninglib.execution.executable import Executable, single_input
+from pruninglib.execution.executable import Executable, in_tiles, single_input, thread_count
 from pruninglib.execution.packed import packed_bytes
-from pruninglib.execution.products import sparse_library
 from pruninglib.execution.runtimes import compiled
-from pruninglib.execution.tiles import in_tiles, thread_count
-from pruninglib.structure.chain import chain, describe
 from pruninglib.structure.costs import count_parameters, file_bytes
-from pruninglib.structure.graph import nodes
-from pruninglib.structure.passing import kinds
+from pruninglib.structure.graph import chain, describe, nodes
+from pruninglib.structure.layers import acts_on_each_unit, is_prunable, kinds
 
 INERT = kinds("Dropout SpatialDropout2D GaussianNoise GaussianDropout AlphaDropout Identity")
 RATE = 2.5e10  # multiplications a second by nonzero weights, on one core, about
 LEAST = 32  # examples; for fewer a weight takes as long
 TILE = 128  # examples; the activations of 1,000 units then take 512 kB, half of a core's cache
+ACTIVATIONS = kinds("ReLU LeakyReLU ELU")
+RELU, LINEAR = keras.activations.relu, keras.activations.linear
+INSTEAD = "Use compiled(model), litert(model) or onnx(model)."
+FEW = 8  # up to so many examples at a time, going through the weights by input is faster
+LINE = 16  # float32 numbers in a cache line; rows that start at one are read half again as fast
 
 
 def sparse(model, threads=None, library=None):
@@ -98,3 +101,184 @@ def _runner(model, library):
 def _part(start, end, layers):
     """Return the part of a model between two tensors as a compiled graph; None if it is empty."""
     return compiled(keras.Model(start, end)) if layers else None
+
+
+def columns(inputs):
+    """Return inputs (batch, n) as (n, batch), with more columns so that rows are aligned."""
+    width = len(inputs) if len(inputs) <= FEW else -(-len(inputs) // LINE) * LINE
+    x = aligned(inputs.shape[1], width)
+    x[:, : len(inputs)] = inputs.T
+    x[:, len(inputs) :] = 0
+    return x
+
+
+def steps(layers, library):
+    """Return functions that do, one after another, what layers do, on arrays (units, batch).
+
+    Units that `compact` leaves out are not computed.
+
+    Args:
+        layers: from a Dense layer to a Dense layer; the last one's activation is not applied,
+            unless it is ReLU.
+        library: as in `product`.
+    """
+    found = []
+    for layer, own in zip(layers, compact(layers), strict=True):
+        if own is None:
+            found += _between(layer)
+            continue
+        found.append(product(*own, layer.activation is RELU, library))
+        if layer is not layers[-1]:
+            found += _activation(layer, layer.activation)
+    return found
+
+
+def compact(layers):
+    """Return the (kernel, bias) of each Dense layer, None of others, without units that can go.
+
+    Those are, between two Dense layers that follow each other directly, with ReLU or no
+    activation: units that nothing reads, and those without incoming weights, which are constant
+    and go into the biases of what reads them.
+    """
+    weights = [_weights(layer) if type(layer) is keras.layers.Dense else None for layer in layers]
+    pairs = [
+        (i, j)
+        for i, j in pairwise(range(len(layers)))
+        if weights[i] and weights[j] and layers[i].activation in (RELU, LINEAR)
+    ]
+    for i, j in reversed(pairs):
+        (kernel, bias), (reader, their_bias) = weights[i], weights[j]
+        read = (reader != 0).any(axis=1)
+        weights[i], weights[j] = (kernel[:, read], bias[read]), (reader[read], their_bias)
+    for i, j in pairs:
+        (kernel, bias), (reader, their_bias) = weights[i], weights[j]
+        alive = (kernel != 0).any(axis=0)
+        constant = np.maximum(bias, 0) if layers[i].activation is RELU else bias
+        their_bias = their_bias + constant[~alive] @ reader[~alive]
+        weights[i], weights[j] = (kernel[:, alive], bias[alive]), (reader[alive], their_bias)
+    return weights
+
+
+def _weights(layer):
+    """Return the kernel and the bias of a Dense layer; ValueError if it is not a plain one."""
+    if len(layer.input.shape) != 2:
+        raise ValueError(
+            f"{describe(layer)} has inputs of shape {layer.input.shape}, expected (batch, inputs). "
+            + INSTEAD
+        )
+    if not is_prunable(layer) or layer.compute_dtype not in ("float32", "float64"):
+        kind = getattr(layer, "quantization_mode", None) or layer.compute_dtype
+        raise ValueError(f"{describe(layer)} computes in {kind} or has LoRA weights. {INSTEAD}")
+    bias = layer.bias if layer.use_bias else np.zeros(layer.units)
+    return np.asarray(layer.kernel, np.float32), np.asarray(bias, np.float32)
+
+
+def _between(layer):
+    if type(layer) is keras.layers.BatchNormalization:
+        scale, shift = _scale_and_shift(layer)
+        return [lambda x: x * scale + shift]
+    if type(layer) is keras.layers.Activation:
+        return _activation(layer, layer.activation)
+    if type(layer) in ACTIVATIONS:
+        return [lambda x: np.asarray(layer(x))]
+    raise _not_between(layer)
+
+
+def _activation(layer, function):
+    if function in (RELU, LINEAR) and type(layer) is keras.layers.Dense:
+        return []  # of ReLU the product takes care
+    if not acts_on_each_unit(function):
+        raise _not_between(layer)
+    return [lambda x: np.asarray(function(x))]
+
+
+def _not_between(layer):
+    return ValueError(
+        f"{describe(layer)} stands between Dense layers; only BatchNormalization and what acts on "
+        f"each unit alone can. {INSTEAD}"
+    )
+
+
+def _scale_and_shift(norm):
+    """Return what BatchNormalization multiplies by and adds, as columns."""
+    scale = 1 / np.sqrt(np.asarray(norm.moving_variance) + norm.epsilon)
+    scale = scale * np.asarray(norm.gamma) if norm.scale else scale
+    shift = -np.asarray(norm.moving_mean) * scale
+    shift = shift + np.asarray(norm.beta) if norm.center else shift
+    return scale[:, None].astype(np.float32), shift[:, None].astype(np.float32)
+
+
+def aligned(rows, columns):
+    """Return an uninitialized float32 array; with LINE or more columns its rows can be aligned."""
+    if columns < LINE:
+        return np.empty((rows, columns), np.float32)
+    room = np.empty(rows * columns + LINE, np.float32)
+    first = -room.ctypes.data // room.itemsize % LINE
+    return room[first : first + rows * columns].reshape(rows, columns)
+
+
+def sparse_library():
+    """Return "numba" if it is installed, else "scipy"."""
+    try:
+        import numba  # noqa: F401
+    except ImportError:
+        return "scipy"
+    return "numba"
+
+
+def product(kernel, bias, relu, library):
+    """Return a function x (inputs, batch) -> kernel.T @ x + bias, if asked for its positive part.
+
+    Args:
+        kernel: array (inputs, units).
+        bias: array (units,).
+        relu: whether negative outputs become zero.
+        library: "numpy" for dense products, or "scipy" or "numba", which store the nonzero
+            weights in compressed rows.
+
+    The batch is the contiguous axis: each weight meets a row of x, which processors do at full
+    width. For a few examples at a time numba's kernel goes through the weights by input instead,
+    and skips inputs that are zero. It keeps the weights in both orders, 16 bytes for each.
+    """
+    if library == "numba":
+        return _by_numba(kernel, bias, relu)
+    if library not in ("numpy", "scipy"):
+        raise ValueError(f'library must be "numba", "scipy" or "numpy", got {library!r}.')
+    kernel = np.ascontiguousarray(kernel.T)
+    matrix = scipy.sparse.csr_array(kernel) if library == "scipy" else kernel
+
+    def multiply(x):
+        out = matrix @ x
+        if bias.any():
+            out += bias[:, None]
+        return np.maximum(out, 0, out=out) if relu else out
+
+    return multiply
+
+
+def _by_numba(kernel, bias, relu):
+    try:
+        from pruninglib.execution.numba_kernels import gather, scatter
+    except ImportError as error:
+        raise ImportError(
+            'Sparse products by numba need numba. Install it: pip install numba. Or take "scipy".'
+        ) from error
+    matrix = scipy.sparse.csr_array(kernel)
+    by_input, by_unit = _stored(matrix), _stored(matrix.tocsc())  # columns are rows of kernel.T
+
+    def multiply(x):
+        out = aligned(len(bias), x.shape[1])
+        if x.shape[1] <= FEW:
+            scatter(*by_input, x, bias, relu, out)
+        else:
+            gather(*by_unit, x, bias, relu, out)
+        return out
+
+    for width in (1, LINE):  # compiled here, not in the first call
+        multiply(np.zeros((len(kernel), width), np.float32))
+    return multiply
+
+
+def _stored(matrix):
+    # unsigned, for else numba asks of each index whether it counts from the end
+    return matrix.indptr.astype(np.int64), matrix.indices.astype(np.uint32), matrix.data

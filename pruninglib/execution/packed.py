@@ -14,14 +14,14 @@ import zlib
 
 import numpy as np
 
+from pruninglib.atomic import of_the_machine
 from pruninglib.backend import keras
-from pruninglib.execution.encoding import decode, encode
-from pruninglib.experiments.paths import of_the_machine
 from pruninglib.structure.copying import finish
 from pruninglib.structure.graph import check_model, is_graph
 
 STREAMS = ("codes", "codebooks", "floats", "others")
 DATE = (1980, 1, 1, 0, 0, 0)  # the same model makes the same file
+CODES = 256  # of a codebook, so that a code is a byte
 
 
 def packed_bytes(model, values="float32"):
@@ -142,3 +142,40 @@ def _with_bits(config, change):
     if isinstance(config, (list, tuple)):
         return [_with_bits(value, change) for value in config]
     return config
+
+
+def encode(weight, masks, streams):
+    """Put an array into the streams; return what it takes to find it there."""
+    entry = {"shape": weight.shape, "dtype": weight.dtype.name}
+    if weight.dtype != np.float32:
+        streams["others"] += weight.tobytes()
+        return entry
+    nonzero = weight.ravel() != 0
+    if not nonzero.all():
+        entry["mask"] = masks.setdefault(np.packbits(nonzero).tobytes(), len(masks))
+    kept = weight.ravel()[nonzero]
+    codebook, codes = np.unique(kept, return_inverse=True)
+    if len(codebook) <= min(CODES, len(kept) // 2):
+        entry["values"] = len(codebook)
+        streams["codebooks"] += codebook.astype("<f4").tobytes()
+        streams["codes"] += codes.astype(np.uint8).tobytes()
+    else:
+        streams["floats"] += kept.astype("<f4").tobytes()
+    return entry
+
+
+def decode(entry, masks, streams):
+    """Return the array that `encode` put into the streams."""
+    kind, size = np.dtype(entry["dtype"]), int(np.prod(entry["shape"]))
+    if kind != np.float32:
+        content = streams["others"].read(size * kind.itemsize)
+        return np.frombuffer(content, kind).reshape(entry["shape"])
+    bits = np.frombuffer(masks[entry["mask"]], np.uint8) if "mask" in entry else None
+    nonzero = np.ones(size, bool) if bits is None else np.unpackbits(bits, count=size).astype(bool)
+    count, weight = np.count_nonzero(nonzero), np.zeros(size, np.float32)
+    if "values" in entry:
+        codebook = np.frombuffer(streams["codebooks"].read(4 * entry["values"]), "<f4")
+        weight[nonzero] = codebook[np.frombuffer(streams["codes"].read(count), np.uint8)]
+    else:
+        weight[nonzero] = np.frombuffer(streams["floats"].read(4 * count), "<f4")
+    return weight.reshape(entry["shape"])

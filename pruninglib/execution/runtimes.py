@@ -1,14 +1,23 @@
-"""Ways to run a network with TensorFlow: layer by layer, or as one compiled graph."""
+"""Run a network with TensorFlow, layer by layer or compiled, in LiteRT or in ONNX Runtime."""
 
+import logging
 import os
+import tempfile
+import warnings
 from functools import partial
+from importlib import import_module
+from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
-from pruninglib.backend import keras, tf
-from pruninglib.execution.executable import Executable, single_input
-from pruninglib.execution.tiles import cores
-from pruninglib.structure.costs import file_bytes
+from pruninglib.backend import keras, native_stderr_silenced, tensorflow_log_silenced, tf
+from pruninglib.execution.executable import Executable, cores, in_tiles, single_input, thread_count
+from pruninglib.structure.costs import count_macs, count_parameters, file_bytes
+
+LARGE = 1e-5  # seconds of one example; for less, sharing one costs more than it saves
+RATE = 4e10  # multiplications a second in dense products, on one core, about
+TILE = 256  # examples; the activations of 1,000 units then take 1 MB, about a core's cache
 
 
 def eager(model):
@@ -64,3 +73,152 @@ def tensorflow_threads():
     """
     chosen = tf.config.threading.get_intra_op_parallelism_threads()
     return chosen or int(os.environ.get("TF_NUM_INTRAOP_THREADS") or len(cores()))
+
+
+def litert(model, sparse=False, threads=None):
+    """Return an `Executable` that runs the model in LiteRT (TensorFlow Lite), in float32.
+
+    Args:
+        sparse: store kernels without their zeros, which makes the file smaller, not faster.
+        threads: how many share a batch, each with an interpreter of its own; default all cores.
+            Where there are fewer examples than threads, LiteRT shares the work on each.
+
+    Uses ai-edge-litert if it is installed, else TensorFlow's own interpreter. Raises ValueError
+    for what LiteRT has no operation for.
+    """
+    runtime = "LiteRT, sparse" if sparse else "LiteRT"
+    return run_litert(litert_file(model, sparse), threads, runtime, seconds_each(model))
+
+
+def run_litert(content, threads=None, runtime="LiteRT", seconds=None):
+    """Return an `Executable` that runs the content of a LiteRT file; see `litert`.
+
+    Args:
+        seconds: what one example takes, about; default from the size of the file.
+    """
+    try:
+        kind = import_module("ai_edge_litert.interpreter").Interpreter
+    except ImportError:
+        kind = tf.lite.Interpreter
+    threads, seconds = thread_count(threads), seconds or len(content) / 4 / RATE
+    with native_stderr_silenced(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TensorFlow says that its own is going to move
+        together = threads > 1 and seconds > LARGE
+        counts = [1] * threads + [threads] * together
+        each = [kind(model_content=content, num_threads=count) for count in counts]
+        (given,) = each[0].get_input_details()
+        shape = tuple(None if size < 0 else int(size) for size in given["shape_signature"][1:])
+        try:
+            for interpreter in each if None not in shape else ():
+                interpreter.allocate_tensors()
+        except RuntimeError as error:
+            raise ValueError(
+                f"LiteRT cannot run this model: {error} Use compiled(model) or onnx(model)."
+            ) from error
+    functions = [_function(one) for one in each]
+    in_parts = in_tiles(functions[:threads], TILE, seconds)
+
+    def run(inputs):
+        few = together and 0 < len(inputs) < threads
+        return functions[-1](inputs) if few else in_parts(inputs)
+
+    of_input = {"shape": shape, "dtype": given["dtype"]}
+    return Executable(runtime, threads, run, content.__len__, **of_input)
+
+
+def litert_file(model, sparse=False):
+    """Return the content of the model's LiteRT file, in bytes. Needs Keras 3.13."""
+    single_input(model)
+    settings = {"optimizations": [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]} if sparse else {}
+    return file_content(model, "litert", **settings)
+
+
+def _function(interpreter):
+    (given,), (found,) = interpreter.get_input_details(), interpreter.get_output_details()
+    lock, shape = Lock(), None
+
+    def run(inputs):
+        nonlocal shape
+        if not len(inputs):  # which LiteRT refuses in front of some layers
+            return np.empty((0, *found["shape"][1:]), found["dtype"])
+        with lock:  # an interpreter holds the inputs and outputs of one call
+            if inputs.shape != shape:
+                shape = None  # what a failure leaves is of no shape
+                interpreter.resize_tensor_input(given["index"], inputs.shape)
+                try:
+                    interpreter.allocate_tensors()
+                except RuntimeError as error:
+                    raise ValueError(
+                        f"LiteRT cannot run inputs of shape {inputs.shape}: {error}"
+                    ) from error
+                shape = inputs.shape
+            interpreter.set_tensor(given["index"], inputs)
+            interpreter.invoke()
+            return interpreter.get_tensor(found["index"])
+
+    return run
+
+
+def onnx(model, threads=None):
+    """Return an `Executable` that runs the model in ONNX Runtime, in float32.
+
+    Needs onnxruntime, onnx and tf2onnx. Raises ValueError for what tf2onnx cannot translate, such
+    as the exact GELU.
+
+    Args:
+        threads: how many ONNX Runtime shares the work among; default all cores.
+    """
+    of_input = single_input(model)
+    onnxruntime, *_ = (_needed(name, "ONNX Runtime") for name in ("onnxruntime", "onnx", "tf2onnx"))
+    shape = [size or 32 for size in of_input["shape"]]
+    example = np.random.default_rng(0).random((1, *shape)).astype(of_input["dtype"])
+    expected = eager(model)(example)  # Keras exports only models that were called
+    content = file_content(model, "onnx")
+    threads = thread_count(threads)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    try:
+        session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
+    except Exception as error:  # its own kinds; tf2onnx leaves in what it cannot translate
+        raise ValueError(
+            f"ONNX Runtime cannot run model {model.name!r}: {error}. Use litert(model) or "
+            "compiled(model)."
+        ) from error
+    name = session.get_inputs()[0].name
+
+    def run(inputs):
+        return session.run(None, {name: inputs})[0]
+
+    if not np.allclose(run(example), expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max()):
+        raise ValueError(
+            f"Model {model.name!r} exported to ONNX computes something else, such as what a layer "
+            "does in training. Use litert(model) or compiled(model)."
+        )
+    in_parts = in_tiles([run], TILE, 0)
+    return Executable("ONNX Runtime", threads, in_parts, content.__len__, **of_input)
+
+
+def _needed(name, purpose):
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ImportError(f"{purpose} needs {name}. Install it: pip install {name}.") from error
+
+
+def file_content(model, kind, **settings):
+    """Return the bytes of the model's file of a kind, "litert" or "onnx"; settings as in Keras."""
+    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # what it cannot do, `onnx` says
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / ("model.tflite" if kind == "litert" else "model.onnx")
+        with native_stderr_silenced(), tensorflow_log_silenced(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # tf2onnx asks NumPy for what NumPy has renamed
+            model.export(str(path), format=kind, verbose=False, **settings)
+        return path.read_bytes()
+
+
+def seconds_each(model):
+    """Return what one example takes on one core, about."""
+    try:
+        return count_macs(model) / RATE
+    except ValueError:  # the size of its inputs is not fixed
+        return count_parameters(model) / RATE

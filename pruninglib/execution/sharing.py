@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.cluster import KMeans
 
 from pruninglib.backend import keras
-from pruninglib.execution.encoding import CODES
+from pruninglib.execution.packed import CODES
 from pruninglib.structure.copying import fresh_copy
 from pruninglib.structure.layers import kernel_of
 from pruninglib.structure.prunable import matching, prunable_layers

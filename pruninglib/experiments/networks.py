@@ -3,13 +3,15 @@
 import hashlib
 import json
 import zlib
+from importlib.metadata import version
 from itertools import product
 
 import numpy as np
 from filelock import FileLock
 
-from pruninglib.backend import keras, tf
-from pruninglib.experiments.paths import BASELINES, written_whole
+from pruninglib.atomic import written_whole
+from pruninglib.backend import keras
+from pruninglib.experiments.paths import BASELINES
 from pruninglib.progress_line import progress
 from pruninglib.recovery.training import fit_iterations, train
 
@@ -68,7 +70,7 @@ def baseline(
         "dataset": [dataset.name, zlib.crc32(x), zlib.crc32(y)],
         "network": [[int(units) for units in hidden_units], activation],
         "training": [batch_size, seed, sorted(training.items())],
-        "versions": [keras.__version__, tf.__version__],
+        "versions": [keras.__version__, version("tensorflow")],
     }
     key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
     paths = {n: BASELINES / f"{dataset.name}-{key}-{n}.keras" for n in range(epochs + 1)}

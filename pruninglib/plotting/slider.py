@@ -6,8 +6,8 @@ while, so that then `explorer(model, found)` answers at once.
 
 from html import escape
 
-from pruninglib.experiments.recovery import recovery_sweep
-from pruninglib.plotting.views import draw, views
+from pruninglib.experiments.sweeps import recovery_sweep
+from pruninglib.plotting.pictures import draw, views
 from pruninglib.progress_line import progress
 from pruninglib.pruning.criteria import magnitude, unit_norm
 

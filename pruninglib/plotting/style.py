@@ -1,7 +1,7 @@
-"""How all figures look, and how they are kept and shown: one style, and words for each.
+"""How all figures look: one style, the same axis for the same quantity, and words for each.
 
-plt.style.use(figures.STYLE)
-figures.show(fig, "Accuracy falls from 98 % ...", folder / "sweep.png")
+plt.style.use(style.STYLE)
+style.show(fig, "Accuracy falls from 98 % ...", folder / "sweep.png")
 """
 
 import base64
@@ -9,9 +9,12 @@ from html import escape
 from io import BytesIO
 
 import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib import patheffects
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 from PIL import Image, PngImagePlugin
 
-from pruninglib.experiments.paths import written_whole
+from pruninglib.atomic import written_whole
 
 STYLE = {
     "figure.constrained_layout.use": True,
@@ -30,6 +33,31 @@ STYLE = {
     "lines.markersize": 4.5,
 }
 WIDTH = 9  # inches, shown as 900 pixels: about what fits into a README or a notebook
+SPARSITY = (0, 0.5, 0.8, 0.9, 0.95, 0.99)
+TICKS = {
+    "sparsity": SPARSITY,
+    "measured_sparsity": SPARSITY,
+    "accuracy": (0, 0.3, 0.5, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995),
+}
+FORMS = {  # of logarithmic axes: how numbers are written, and which of each decade
+    "parameters": ("{:,.0f}", (1,)),
+    "weights": ("{:,.0f}", (1,)),
+    "error": ("{:.2%}", (1, 2, 5)),
+    **dict.fromkeys(("loss", "median_ms"), ("{:g}", (1, 2, 5))),
+    **dict.fromkeys(("speed_up", "speed_up_fastest", "fewer"), ("{:g}", (1, 2, 5))),
+}
+LEAST = 1e-4  # what is missing at the end of such an axis, so that 1 has a place
+WORDS = {
+    "measured_sparsity": "sparsity that is left",
+    "parameters": "weights left",
+    "weights": "weights left",
+    "median_ms": "milliseconds for one batch",
+    "speed_up": "speed-up",
+    "speed_up_fastest": "speed-up",
+    "fewer": "times fewer MACs",
+}
+HALO = [patheffects.withStroke(linewidth=2.5, foreground="white")]
+SIZE = 9  # points
 
 
 def panels(count):
@@ -99,3 +127,102 @@ def means(table, names, sparsity=0.9):
     groups = near.groupby(names, sort=False)["accuracy"]
     said = ", ".join(f"{' '.join(name)} {rows.mean():.1%}" for name, rows in groups)
     return f"at a sparsity of {100 * near['sparsity'].iloc[0]:g}% {said}"
+
+
+def set_axes(ax, x, y):
+    """Give the axes the names and scales of the quantities x and y; return them."""
+    for letter, quantity in (("x", x), ("y", y)):
+        getattr(ax, f"set_{letter}label")(WORDS.get(quantity, quantity))
+        if quantity in TICKS:
+            _shares(ax, letter, TICKS[quantity])
+        elif quantity in FORMS:
+            _logarithmic(ax, letter, *FORMS[quantity])
+    return ax
+
+
+def _shares(ax, letter, ticks):
+    getattr(ax, f"set_{letter}scale")("function", functions=(_missing, _share))
+    axis = getattr(ax, f"{letter}axis")
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}%"))
+
+
+def _missing(share):
+    return -np.log10(np.maximum(1 - np.asarray(share, float), LEAST))
+
+
+def _share(missing):
+    return 1 - 10.0 ** -np.asarray(missing, float)
+
+
+def _logarithmic(ax, letter, form, digits):
+    getattr(ax, f"set_{letter}scale")("log")
+    axis = getattr(ax, f"{letter}axis")
+    axis.set_major_locator(LogLocator(subs=digits))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: form.format(value)))
+
+
+def label_lines(ax):
+    """Write each labelled line's name beside it, in its colour, and return the axes.
+
+    Of the places on all sides of a line that one is taken whose text keeps furthest from the other
+    lines; on the names that were written before it writes only if there is no other place.
+    """
+    ax.figure.draw_without_rendering()  # puts the axes where they will be
+    lines = [line for line in ax.get_lines() if np.isfinite(line.get_xydata()).all(axis=1).any()]
+    curves = [_pixels(ax, line) for line in lines]
+    frame = ax.get_window_extent()
+    corners = np.array([[frame.x0, frame.y0], [frame.x1, frame.y1]])
+    taken = np.zeros((0, 2))
+    for number, line in enumerate(lines):
+        name = line.get_label()
+        if name.startswith("_"):
+            continue
+        rows = name.split("\n")
+        size = np.array([0.62 * max(map(len, rows)) + 0.4, 1.2 * len(rows)])
+        size *= SIZE * ax.figure.dpi / 72
+        others = np.concatenate([*curves[:number], *curves[number + 1 :], np.zeros((0, 2))])
+        centre = _roomiest(curves[number], size, others, taken, corners)
+        x, y = ax.transData.inverted().transform(centre)
+        style = {"fontsize": SIZE, "ha": "center", "va": "center", "path_effects": HALO}
+        ax.text(x, y, name, color=line.get_color(), **style)
+        taken = np.concatenate([taken, _inside(centre, size)])
+    return ax
+
+
+def _pixels(ax, line):
+    """Return points along a line, close together, in pixels."""
+    points = ax.transData.transform(np.column_stack([line.get_xdata(), line.get_ydata()]))
+    points = points[np.isfinite(points).all(axis=1)]
+    steps = np.arange(len(points))
+    fine = np.linspace(0, max(0, len(points) - 1), 40 * max(1, len(points) - 1) + 1)
+    return np.column_stack([np.interp(fine, steps, axis) for axis in points.T])
+
+
+def _roomiest(curve, size, others, taken, corners):
+    """Return the centre for a text of that size, next to a curve."""
+    sides = np.array([(0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1)])
+    centres = (curve[::4, None] + sides * (size / 2 + 3)).reshape(-1, 2)
+    within = (centres - size / 2 >= corners[0]) & (centres + size / 2 <= corners[1])
+    fits = centres[within.all(axis=1)]
+    centres = fits if len(fits) else centres
+    room = np.minimum(_distances(centres, size, others), 3 * size[1])
+    own = np.minimum(_distances(centres, size, curve), 3)
+    free = np.minimum(_distances(centres, size, taken), 1)
+    return centres[np.argmax(room + own + 1000 * free)]
+
+
+def _distances(centres, size, points):
+    """Return how far each text box keeps from the nearest of the points."""
+    if not len(points):
+        return np.full(len(centres), np.inf)
+    gaps = np.abs(centres[:, None] - points[None]) - size / 2
+    return np.hypot(*np.maximum(gaps, 0).transpose(2, 0, 1)).min(axis=1)
+
+
+def _inside(centre, size):
+    """Return points that fill a text box."""
+    grid = np.stack(np.meshgrid(np.linspace(-0.5, 0.5, 9), np.linspace(-0.5, 0.5, 3)), axis=-1)
+    return centre + grid.reshape(-1, 2) * size

@@ -8,11 +8,25 @@ import re
 
 import numpy as np
 
-from pruninglib.pruning.coupling import coupled_masks
-from pruninglib.pruning.criteria import check_sparsity, n_m_mask, top_k_mask, top_k_masks
-from pruninglib.pruning.scores import layer_scores
-from pruninglib.structure.layers import as_kernel, is_depthwise, units_last
-from pruninglib.structure.prunable import prunable_layers
+from pruninglib.pruning.criteria import (
+    check_scores,
+    check_sparsity,
+    n_m_mask,
+    top_k_mask,
+    top_k_masks,
+    unit_norm,
+)
+from pruninglib.structure.channels import flow
+from pruninglib.structure.graph import check_graph
+from pruninglib.structure.layers import (
+    as_kernel,
+    check_shape,
+    is_depthwise,
+    kernel_of,
+    kernel_values,
+    units_last,
+)
+from pruninglib.structure.prunable import check_names, chosen, matching, prunable_layers
 
 
 def make_masks(model, criterion, sparsity, scope="layer", include=None, exclude=(), coupled=False):
@@ -91,3 +105,102 @@ def _n_m_masks(model, scores, pattern, scope):
             ) from None
         masks[name] = as_kernel(layers[name], mask)
     return masks
+
+
+def layer_scores(model, criterion, scope="layer", include=None, exclude=()):
+    """Return {layer name: scores} for the layers to prune; arguments as in `make_masks`."""
+    if scope not in ("layer", "global"):
+        raise ValueError(f'scope must be "layer" or "global", got {scope!r}.')
+    if not (callable(criterion) or isinstance(criterion, dict)):
+        raise TypeError(
+            "criterion must be a function kernel -> scores, such as pruninglib.magnitude, or a "
+            f"dict {{layer name: scores}}; got {criterion!r}."
+        )
+    prunable, names = prunable_layers(model), chosen(model, include, exclude)
+    if isinstance(criterion, dict):
+        check_names(criterion, prunable)
+        if missing := [name for name in names if name not in criterion]:
+            raise ValueError(
+                f"The scores lack the layers {missing}. Leave these out: "
+                f"include={[name for name in names if name in criterion]}."
+            )
+    scores = {name: _scores(name, prunable[name], criterion, scope) for name in names}
+    if scope == "global" and len({s.ndim == 1 for s in scores.values()}) > 1:
+        raise ValueError("Global scope ranks either weights or units; the scores mix both.")
+    return scores
+
+
+def _scores(name, layer, criterion, scope):
+    if isinstance(criterion, dict):
+        scores = check_scores(criterion[name])
+    else:
+        kernel = kernel_values(layer)
+        scores = check_scores(criterion(kernel))
+        if scores.shape == kernel.shape:
+            scores = as_kernel(layer, scores)
+    check_shape(name, scores, layer)
+    if criterion is unit_norm and scope == "global":
+        scores = scores / np.sqrt(np.prod(kernel_of(layer).shape) / scores.size)
+    return scores
+
+
+def coupled_masks(model, criterion, sparsity, scope="layer", include=None, exclude=()):
+    """Return unit masks in which units that `shrink` can only remove together share their fate.
+
+    Each joint group of units is worth the sum of its units' scores. In layer scope the groups
+    that span the same layers are ranked among themselves, in global scope all together. A group
+    goes if one of its layers is chosen and none excluded. Arguments as in `make_masks`.
+    """
+    check_graph(model)
+    numbers, open_ = _joint_units(model)
+    wanted, left_alone = chosen(model, include, exclude), matching(prunable_layers(model), exclude)
+    if isinstance(sparsity, str):
+        raise ValueError(f"Patterns are for weights, coupled=True for units; got {sparsity!r}.")
+    given = criterion if isinstance(criterion, dict) else numbers
+    names = [name for name in numbers if name in given or name in wanted]
+    scores = layer_scores(model, criterion, scope, names)
+    if any(values.ndim > 1 for values in scores.values()):
+        raise ValueError("coupled=True removes units: pass a criterion of units, like unit_norm.")
+    has = {name: np.bincount(found, minlength=open_.size) > 0 for name, found in numbers.items()}
+    open_ &= sum(has[name] for name in wanted if name in has) > 0
+    for name in set(left_alone) & set(has):
+        open_ &= ~has[name]
+    if not open_.any():
+        raise ValueError(
+            f"Model {model.name!r} has no unit in {wanted} that shrink could remove: "
+            "plan_shrink(model) says why."
+        )
+    worth = sum(np.bincount(numbers[n], scores[n], open_.size) for n in scores)
+    keeps = np.ones(open_.size, np.uint8)
+    for some, share in _ranked_together(has, open_, sparsity, scope):
+        keeps[some] = top_k_mask(worth[some], share)
+    return {name: keeps[found] for name, found in numbers.items() if open_[found].any()}
+
+
+def _joint_units(model):
+    """Return ({layer name: the joint group of each of its units}, which groups may go)."""
+    steps, _, groups = flow(model)
+    count, labels = groups.labels()
+    open_ = np.ones(count, bool)
+    open_[list(groups.kept(labels))] = False
+    known = [step for step in steps if step.has_units()]
+    return {step.call.name: labels[step.output.groups] for step in known}, open_
+
+
+def _ranked_together(has, open_, sparsity, scope):
+    """Yield (which joint groups are ranked together, the share of them that goes)."""
+    if scope == "global":
+        check_sparsity(sparsity)
+        yield np.flatnonzero(open_), sparsity
+        return
+    spans = np.array(list(has.values())).T[open_]
+    kinds, kind = np.unique(spans, axis=0, return_inverse=True)
+    for i, span in enumerate(kinds):
+        share = sparsity
+        if isinstance(sparsity, dict):
+            names = [name for name, there in zip(has, span, strict=True) if there]
+            shares = {sparsity[name] for name in names if name in sparsity}
+            if len(shares) > 1:
+                raise ValueError(f"The layers {names} can only shrink together; got {shares}.")
+            (share,) = shares
+        yield np.flatnonzero(open_)[kind.ravel() == i], share

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pruninglib.structure.flow import flow
+from pruninglib.structure.channels import flow
 from pruninglib.structure.readers import carriers_needed, is_uneven, reads, weighs
 
 LEAST = 0.01  # of the largest: a smaller constant would need a large kernel to carry it

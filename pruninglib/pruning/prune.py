@@ -3,12 +3,10 @@
 import numpy as np
 
 from pruninglib.backend import keras
-from pruninglib.pruning.held import held_masks, masked_weights, put_mask, set_constraint
-from pruninglib.pruning.scores import check_masks
-from pruninglib.rewinding import whole
+from pruninglib.registered import HoldMask, whole
 from pruninglib.structure.copying import fresh_copy
 from pruninglib.structure.graph import leaves
-from pruninglib.structure.layers import constrained, is_prunable, kernel_of
+from pruninglib.structure.layers import check_shape, constrained, for_units, is_prunable, kernel_of
 from pruninglib.structure.prunable import check_names, default_layers, prunable_layers
 
 
@@ -117,3 +115,52 @@ def zero_masked(model):
         for name, held in held_masks(layer).items() if is_prunable(layer) else ():
             weight = getattr(layer, name)
             weight.assign(keras.ops.where(held.mask.value, weight.value, 0))
+
+
+def put_mask(layer, mask):
+    """Hold a mask on a layer from its next compilation on, beside what its constraints did.
+
+    Args:
+        mask: 0/1 array of the shape of the layer's kernel, or (units,): then on the bias too.
+    """
+    for name, constraint, part in masked_weights(layer, mask):
+        before = getattr(layer, constraint)
+        if isinstance(before, HoldMask):
+            part, before = np.logical_and(before.mask, part), before.then
+        set_constraint(layer, name, constraint, HoldMask(part, before))
+
+
+def set_constraint(layer, name, constraint, value):
+    """Put a constraint on a weight, and in the layer's config."""
+    getattr(layer, name).constraint = value
+    setattr(layer, constraint, value)
+
+
+def masked_weights(layer, mask):
+    """Yield what a mask acts on: (name of a weight, name of its constraint, mask for it)."""
+    (kernel, kernel_constraint), (bias, bias_constraint) = constrained(layer)
+    yield kernel, kernel_constraint, mask if mask.ndim > 1 else for_units(layer, mask)
+    if mask.ndim == 1 and getattr(layer, bias, None) is not None:
+        yield bias, bias_constraint, mask
+
+
+def held_masks(layer):
+    """Return {name of a weight: HoldMask} for the weights of a layer that hold a mask."""
+    found = {name: getattr(layer, constraint, None) for name, constraint in constrained(layer)}
+    return {name: held for name, held in found.items() if isinstance(held, HoldMask)}
+
+
+def check_masks(masks, prunable):
+    """Return the masks as arrays; raise ValueError unless names, shapes and values are right."""
+    if not isinstance(masks, dict):
+        raise TypeError(f"masks must be a dict {{layer name: array}}, got {type(masks).__name__}.")
+    check_names(masks, prunable)
+    masks = {name: np.asarray(mask) for name, mask in masks.items()}
+    for name, mask in masks.items():
+        check_shape(name, mask, prunable[name])
+        if not ((mask == 0) | (mask == 1)).all():
+            raise ValueError(
+                f"The mask of layer {name!r} must hold only 0 and 1, got values from "
+                f"{mask.min()} to {mask.max()}. Make it with top_k_mask or a comparison."
+            )
+    return masks

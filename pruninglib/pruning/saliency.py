@@ -5,11 +5,10 @@ Each function returns {layer name: scores}, which `make_masks` takes in place of
 
 import numpy as np
 
-from pruninglib.backend import keras, tf
+from pruninglib.backend import keras
 from pruninglib.progress_line import progress
-from pruninglib.pruning.selection import forward_selection
 from pruninglib.structure.activations import layer_rows
-from pruninglib.structure.chain import dense_chain
+from pruninglib.structure.graph import dense_chain
 from pruninglib.structure.layers import axes_within_units, kernel_of
 from pruninglib.structure.prunable import prunable_layers
 from pruninglib.structure.targets import targets
@@ -88,6 +87,8 @@ def taylor(model, inputs, labels, units=False, batch_size=128):
         model: a compiled model; its loss is L.
         inputs, labels: examples with integer labels.
     """
+    from pruninglib.backend import tf  # the other scores do without
+
     layers = prunable_layers(model)
     kernels = {name: kernel_of(layer) for name, layer in layers.items()}
     if model.loss is None:
@@ -113,3 +114,41 @@ def taylor(model, inputs, labels, units=False, batch_size=128):
         name: np.asarray(total).reshape(-1 if units else kernels[name].shape) / len(batches)
         for name, total in zip(kernels, sums, strict=True)
     }
+
+
+def forward_selection(gram, weights):
+    """Return all inputs in the order of orthogonal least squares (Chen et al. 1989).
+
+    Each time the input comes next that, with those before it, leaves the least squared error of
+    a new fit to X @ weights. The inputs that add nothing come last, in their order.
+
+    Args:
+        gram: X.T @ X, of shape (inputs, inputs).
+        weights: array (inputs, units).
+
+    Takes about inputs^2 * (3 inputs + 4 units) operations: the Cholesky factor of the chosen
+    inputs grows by a row at a time, and no residual is ever written down.
+    """
+    size, units = weights.shape
+    gram = np.asarray(gram, np.float64)
+    cross = gram @ weights
+    factor, explained = np.zeros((size, size)), np.zeros((size, units))
+    left = np.diag(gram).copy()  # squared norms of what the chosen inputs do not span
+    gain = np.square(cross).sum(axis=1)  # squared correlations with what is not yet fitted
+    negligible = 1e-10 * left.max()
+    chosen, open_ = [], np.ones(size, bool)
+    for step in range(size):
+        candidates = open_ & (left > negligible)
+        if not candidates.any():
+            break
+        best = np.argmax(np.where(candidates, gain / np.maximum(left, negligible), -np.inf))
+        chosen.append(best)
+        open_[best] = False
+        before = factor[:step, best]
+        factor[step] = (gram[best] - before @ factor[:step]) / np.sqrt(left[best])
+        explained[step] = (cross[best] - before @ explained[:step]) / np.sqrt(left[best])
+        new, row = explained[step], factor[step]
+        along = cross @ new - (explained[:step] @ new) @ factor[:step]
+        gain += row * (row * (new @ new) - 2 * along)
+        left -= row * row
+    return np.concatenate([chosen, np.flatnonzero(open_)]).astype(int)

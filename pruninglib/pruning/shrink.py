@@ -8,11 +8,28 @@ that read it goes into their biases, so that the outputs stay the same to roundi
 from collections import Counter
 from numbers import Integral
 
-from pruninglib.pruning.cutting import cut_model
+import numpy as np
+
+from pruninglib.backend import keras
 from pruninglib.pruning.plan import make_plan
-from pruninglib.structure.graph import check_graph
-from pruninglib.structure.layers import kernel_values, number_of_units
+from pruninglib.pruning.prune import HoldMask, held_masks, set_constraint
+from pruninglib.structure.copying import copy_weights, finish, rebuild
+from pruninglib.structure.graph import check_graph, leaves
+from pruninglib.structure.layers import (
+    DEPTHWISE,
+    PRUNABLE,
+    SEPARABLE,
+    TRANSPOSED,
+    as_kernel,
+    constrained,
+    kernel_values,
+    number_of_units,
+    units_last,
+)
 from pruninglib.structure.prunable import prunable_layers
+from pruninglib.structure.readers import bias_values, carriers_needed, given, is_uneven, reads
+
+PER_CHANNEL = ("scale", "offset", "mean", "variance")  # settings that may be arrays
 
 
 class CannotShrink(ValueError):
@@ -91,3 +108,167 @@ def _rows(model, plan):
             yield row | {"why": "; ".join(must) or "none of its units is zero"}
         else:
             yield row | {"why": ""}
+
+
+def cut_model(model, plan):
+    """Return the model without the channels that go by a `Plan`, with the same outputs.
+
+    The masks that it holds are still held on what is left.
+    """
+    steps = {id(step.call.layer): step for step in plan.steps if step.output is not None}
+
+    def resize(layer, config):
+        return _resized(steps[id(layer)], config, plan) if id(layer) in steps else config
+
+    def input_shape(tensor):
+        channels = plan.channels.get(id(tensor))
+        if channels is None or not channels.groups.size:  # of a model that is not looked into
+            return tensor.shape
+        return (*tensor.shape[:-1], int(plan.left(channels).sum()))
+
+    smaller = rebuild(model, resize, input_shape)
+    for (_, twin), (_, layer) in zip(leaves(smaller), leaves(model), strict=True):
+        _fill(twin, layer, steps.get(id(layer)), plan)
+    return smaller
+
+
+def _resized(step, config, plan):
+    """Return the config of a layer for the channels that are left."""
+    layer, left = step.call.layer, plan.left(step.output)
+    size = int(left.sum())
+    if isinstance(layer, keras.layers.Dense):
+        config["units"] = size
+    elif isinstance(layer, PRUNABLE) and not isinstance(layer, DEPTHWISE):
+        config["filters"] = size
+        if not reads(layer):  # a convolution with a group for each input
+            config["groups"] = int(plan.left(step.inputs[0]).sum())
+    elif isinstance(layer, keras.layers.Reshape):
+        config["target_shape"] = (*step.call.outputs[0].shape[1:-1], size)
+    if reads(layer):
+        config["use_bias"] = layer.use_bias or bool(folded_bias(step, plan).any())
+    for name in PER_CHANNEL:
+        if np.size(config.get(name)) == left.size > 1:
+            config[name] = np.asarray(config[name])[..., left].tolist()
+    return config
+
+
+def _fill(twin, layer, step, plan):
+    """Assign to a layer of the smaller model its part of the weights and masks of the larger."""
+    if step is None:
+        copy_weights(twin, layer)
+        return
+    new = {weight.name: weight for weight in twin.weights}
+    old = {weight.name: np.asarray(weight) for weight in layer.weights}
+    held = held_masks(layer) if isinstance(layer, PRUNABLE) else {}
+    masks = {name: np.broadcast_to(held[name].mask, old[name].shape) for name in held}
+    if reads(layer):
+        old, masks = carry(step, plan, old, masks)
+    cut = {name: _axes(layer, name, values.shape, step, plan) for name, values in old.items()}
+    old = {name: _compress(values, cut[name]) for name, values in old.items()}
+    masks = {name: _compress(mask, cut[name]) for name, mask in masks.items()}
+    if reads(layer) and twin.use_bias:
+        old["bias"] = folded_bias(step, plan)
+    for name, values in old.items():
+        new[name].assign(values)
+    for name, constraint in constrained(layer) if held else ():
+        if name in held:
+            then = held[name].then
+            left = then if masks[name].all() else HoldMask(masks[name], then)
+            set_constraint(twin, name, constraint, left)
+    finish(twin)
+
+
+def _compress(array, axes):
+    for axis, left in axes:
+        array = np.compress(left, array, axis)
+    return array
+
+
+def _axes(layer, name, shape, step, plan):
+    """Return pairs (axis of a weight, which of its entries are left)."""
+    into, out = plan.left(step.inputs[0]), plan.left(step.output)
+    if name == "depthwise_kernel" or (isinstance(layer, DEPTHWISE) and name == "kernel"):
+        return [(-2, into)]
+    if name == "pointwise_kernel":
+        return [(-2, np.repeat(into, shape[-2] // into.size)), (-1, out)]
+    if name == "kernel" and isinstance(layer, TRANSPOSED):
+        return [(-2, out), (-1, into)]
+    if name == "kernel" and reads(layer):
+        return [(-2, into), (-1, out)]
+    return [(-1, out)] if shape[-1:] == out.shape else []
+
+
+def folded_bias(step, plan):
+    """Return the bias of the units that are left, with what the constants gone gave to them."""
+    gone, bias = _constants(step, ~plan.left(step.inputs[0])), bias_values(step.call.layer)
+    if gone.any() and not _uneven(step):
+        bias = bias + given(step.call.layer, gone).sum(axis=0)
+    return bias[plan.left(step.output)]
+
+
+def carry(step, plan, weights, masks):
+    """Return a layer's weights and masks in which channels left carry the constants gone.
+
+    Into zero padding, constants c of channels give sum over i of c[i] * kernel[p, i] at each
+    position p of the kernel that is not on the padding. One constant channel gives the same with
+    a kernel of its own, or, where a separable convolution sees each channel with one kernel for
+    all units, one channel for each position. The channels that stay a constant take this over.
+
+    Args:
+        weights: {name of a weight: array}.
+        masks: {name of a weight: array of bool of its shape}, what is held.
+    """
+    left = plan.left(step.inputs[0])
+    gone, layer = _constants(step, ~left), step.call.layer
+    if not (gone.any() and _uneven(step)):
+        return weights, masks
+    constants = _constants(step, left)
+    carriers = np.argsort(-np.abs(constants), kind="stable")[: carriers_needed(layer)]
+    moved = gone.copy()
+    moved[carriers] = constants[carriers]
+    if not constants[carriers].all():  # nothing that is left reads what is gone
+        return weights, masks
+    carry_with = _by_position if isinstance(layer, SEPARABLE) else _by_one
+    weights = carry_with(layer, weights, given(layer, moved), carriers, constants)
+    return weights, _joined_masks(layer, masks, carriers, moved != 0)
+
+
+def _by_one(layer, weights, sums, carriers, constants):
+    (carrier,) = carriers
+    kernel = units_last(layer, weights["kernel"]).copy()
+    kernel[..., carrier, :] = (sums / constants[carrier]).reshape(kernel[..., carrier, :].shape)
+    return weights | {"kernel": as_kernel(layer, kernel)}
+
+
+def _by_position(layer, weights, sums, carriers, constants):
+    """Let the first channel of the multiplier of each carrier see one position."""
+    depthwise, pointwise = (weights[f"{kind}_kernel"].copy() for kind in ("depthwise", "pointwise"))
+    *_, inputs, multiplier = depthwise.shape
+    seen = depthwise.reshape(-1, inputs, multiplier)
+    weighed = pointwise.reshape(inputs, multiplier, -1)
+    seen[:, carriers], weighed[carriers] = 0, 0
+    seen[range(len(seen)), carriers, 0] = 1
+    weighed[carriers, 0] = sums / constants[carriers, None]
+    return weights | {"depthwise_kernel": depthwise, "pointwise_kernel": pointwise}
+
+
+def _joined_masks(layer, masks, carriers, moved):
+    """Return masks that let the carriers have each weight that some of the moved channels had."""
+    name = "pointwise_kernel" if isinstance(layer, SEPARABLE) else "kernel"
+    if name not in masks:
+        return masks
+    mask = units_last(layer, masks[name]).copy()
+    times = mask.shape[-2] // moved.size  # the multiplier of a separable convolution
+    rows = (np.flatnonzero(moved)[:, None] * times + np.arange(times)).ravel()
+    joined = mask[..., rows, :].any(axis=-2)
+    mask[..., carriers * times, :] |= joined[..., None, :]
+    return masks | {name: as_kernel(layer, mask)}
+
+
+def _constants(step, which):
+    """Return the constants that a layer gets in these channels, 0 in others and where it varies."""
+    return np.where(which, np.nan_to_num(step.inputs[0].constant), 0)
+
+
+def _uneven(step):
+    return is_uneven(step.call.layer, step.inputs[0].bordered)

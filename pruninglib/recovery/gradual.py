@@ -1,13 +1,269 @@
-"""Train a network from its start and prune it meanwhile: the way to the fewest weights."""
+"""Prune little by little while a model trains, and let weights come back."""
 
 import math
 
-from pruninglib.pruning.criteria import magnitude
-from pruninglib.recovery.regrowth import Regrowth
+import numpy as np
+
+from pruninglib.backend import keras
+from pruninglib.pruning.criteria import check_sparsity, magnitude
+from pruninglib.pruning.masks import layer_scores, mask_levels
+from pruninglib.pruning.prune import (
+    held_masks,
+    masked_weights,
+    measure_sparsity,
+    put_mask,
+    zero_masked,
+)
 from pruninglib.recovery.retraining import retrain
-from pruninglib.recovery.schedules import GradualPruning
-from pruninglib.structure.layers import kernel_of
+from pruninglib.structure.copying import check_optimizer
+from pruninglib.structure.layers import axes_within_units, constrained, kernel_of
 from pruninglib.structure.prunable import prunable_layers
+
+
+class GradualPruning(keras.callbacks.Callback):
+    """Prune a model during `fit`: nothing before iteration `begin`, all of it at `end`.
+
+    Every `frequency` iterations the weights (or units) with the lowest scores go, and are held
+    at zero from then on. At iteration t of the optimizer the sparsity is
+
+        final_sparsity * (1 - (1 - (t - begin) / (end - begin)) ** power)
+
+    (cubic: Zhu and Gupta 2017). It depends on the optimizer's iterations alone: a model saved in
+    mid-schedule, loaded and fitted with such a callback goes on where it was.
+
+    Args:
+        criterion: function kernel -> scores, or {layer name: scores}, as in `make_masks`.
+        final_sparsity: share in [0, 1], met exactly at `end`.
+        begin, end: iterations (updates) of the optimizer, counted over all calls of `fit`. A
+            model that was trained before has some behind it; compile it again to count anew.
+        frequency: iterations from one pruning to the next.
+        scope: "layer" or "global".
+        include, exclude: names or types of the layers to prune, and of those to leave alone, as
+            in `make_masks`.
+
+    The model keeps the masks, like one from `prune`; of a `keras.distillation.Distiller` the
+    student is pruned. If training ends before `end`, RuntimeError is raised; the model can be
+    fitted on. Name this callback after those that restore weights, such as EarlyStopping.
+
+        callback = GradualPruning(magnitude, final_sparsity=0.9, begin=0, end=3000)
+        model.fit(x, y, epochs=10, callbacks=[callback])
+    """
+
+    def __init__(
+        self,
+        criterion,
+        final_sparsity,
+        begin,
+        end,
+        frequency=100,
+        scope="layer",
+        include=None,
+        power=3,
+        exclude=(),
+    ):
+        super().__init__()
+        check_sparsity(final_sparsity)
+        if not (0 <= begin < end and frequency >= 1):
+            raise ValueError(
+                "Expected 0 <= begin < end and frequency >= 1, in iterations, got "
+                f"begin={begin}, end={end}, frequency={frequency}."
+            )
+        self.criterion, self.final_sparsity = criterion, final_sparsity
+        self.begin, self.end, self.frequency = begin, end, frequency
+        self.scope, self.include, self.exclude, self.power = scope, include, exclude, power
+
+    def sparsity(self, iteration):
+        """Return the sparsity that the schedule asks for at an iteration."""
+        if iteration >= self.end:
+            return self.final_sparsity
+        steps = max(0, iteration - self.begin) // self.frequency
+        share = steps * self.frequency / (self.end - self.begin)
+        return self.final_sparsity * (1 - (1 - share) ** self.power)
+
+    @property
+    def network(self):
+        """The model that is pruned: the one that is trained, or its student."""
+        return getattr(self.model, "student", self.model)
+
+    def on_train_begin(self, logs=None):
+        check_optimizer(self.model)
+        scores, layers = self._scores(), prunable_layers(self.network)
+        for name, found in scores.items():
+            put_mask(layers[name], np.ones(found.shape, bool))
+        self._check_begin(scores)
+        # a function traced before would not see the masks
+        self.model.make_train_function(force=True)
+        self._last = 0.0
+
+    def _check_begin(self, scores):
+        layers = prunable_layers(self.network)
+        held = [_held(layers[name], found.shape) for name, found in scores.items()]
+        pruned = 1 - sum(map(np.count_nonzero, held)) / sum(mask.size for mask in held)
+        done = int(self.model.optimizer.iterations)
+        rounded = 0.5 * len(held) / sum(mask.size for mask in held)  # whole units, in each layer
+        if self.sparsity(done) > pruned + rounded + 0.01:
+            raise ValueError(
+                f"The optimizer has {done} iterations behind it, where the schedule asks for a "
+                f"sparsity of {self.sparsity(done):.3f}; the model's is {pruned:.3f}, so that "
+                f"much would go at once. Compile the model again, or pass begin={done} and end="
+                f"{done + self.end - self.begin}; if it has its zeros but no masks, hold(model)."
+            )
+
+    def _scores(self):
+        arguments = self.criterion, self.scope, self.include, self.exclude
+        return layer_scores(self.network, *arguments)
+
+    def on_train_batch_end(self, batch, logs=None):
+        sparsity = self.sparsity(int(self.model.optimizer.iterations))
+        if sparsity > self._last:
+            self._prune(sparsity)
+            self._last = sparsity
+
+    def _prune(self, sparsity):
+        layers = prunable_layers(self.network)
+        scores = self._scores()
+        for name, found in scores.items():
+            scores[name] = np.where(_held(layers[name], found.shape), found, -np.inf)
+        for name, mask in next(mask_levels(scores, [sparsity], self.scope)).items():
+            held = held_masks(layers[name])
+            for weight, _, part in masked_weights(layers[name], mask):
+                before = held[weight].mask
+                before.assign(np.asarray(before) & (part == 1))
+        zero_masked(self.network)
+
+    def on_train_end(self, logs=None):
+        zero_masked(self.network)  # a callback may have put the weights of an earlier epoch back
+        iteration = int(self.model.optimizer.iterations)
+        if iteration < self.end:
+            raise RuntimeError(
+                f"Training ended at iteration {iteration}, before end={self.end}: the sparsity is "
+                f"{measure_sparsity(self.network, list(self._scores())):.3f} instead of "
+                f"{self.final_sparsity}. Call fit again with this callback to go on, or pass an "
+                "earlier end."
+            )
+
+
+def _held(layer, shape):
+    """Return which scores of this shape belong to what a layer's mask has not removed."""
+    (kernel, _), _ = constrained(layer)
+    mask = np.broadcast_to(held_masks(layer)[kernel].mask, kernel_of(layer).shape)
+    return mask.any(axis=tuple(axes_within_units(layer))).ravel() if len(shape) == 1 else mask
+
+
+class Regrowth(keras.callbacks.Callback):
+    """Exchange weights during `fit`, at constant sparsity: the smallest go, others come back.
+
+    Every `frequency` iterations a share of the weights that are left is removed, those with the
+    smallest magnitudes, and as many removed ones come back, those with the largest gradients
+    (RigL, Evci et al. 2020), at zero. The gradients are the optimizer's running mean of them
+    (as Dettmers and Zettlemoyer 2019), which masks do not touch. The share falls from `share` at
+    `begin` to 0 at `end` like a half period of a cosine.
+
+    Args:
+        share: share in (0, 1) of the weights that are left.
+        begin, end: iterations (updates) of the optimizer, counted over all calls of `fit`. With
+            those of a `GradualPruning`, and its frequency, both act at the same iterations.
+        frequency: iterations from one exchange to the next.
+        scope: "layer" keeps the number of weights of each layer, "global" that of all together.
+            Beside a `GradualPruning` it should be the same as there: with "global" here and
+            "layer" there, more is pruned than asked.
+
+    The model must hold weight masks, from `prune`, or from a `GradualPruning` that stands before
+    this callback; and its optimizer keep a mean of the gradients: Adam, or SGD with momentum.
+    Weights of an earlier epoch that another callback restores lose what has been exchanged since.
+    """
+
+    def __init__(self, share, begin, end, frequency=100, scope="layer"):
+        super().__init__()
+        if not (0 < share < 1 and 0 <= begin < end and frequency >= 1):
+            raise ValueError(
+                "Expected share in (0, 1), 0 <= begin < end and frequency >= 1 (in iterations), "
+                f"got share={share}, begin={begin}, end={end}, frequency={frequency}."
+            )
+        if scope not in ("layer", "global"):
+            raise ValueError(f'scope must be "layer" or "global", got {scope!r}.')
+        self.share, self.begin, self.end = share, begin, end
+        self.frequency, self.scope = frequency, scope
+
+    def on_train_begin(self, logs=None):
+        check_optimizer(self.model)
+        self.network = getattr(self.model, "student", self.model)
+        layers = prunable_layers(self.network).values()
+        self._kernels = [kernel_of(layer) for layer in layers if _holds_weights(layer)]
+        if not self._kernels:
+            raise ValueError(
+                f"Model {self.network.name!r} holds no weight masks. Prune it first, or name "
+                "GradualPruning before this callback."
+            )
+        self._means = None
+        self._done = self._step()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self._means is None:  # not at the beginning: the first step makes the variables
+            self._means = [_mean_gradient(self.model.optimizer, kernel) for kernel in self._kernels]
+        step = self._step()
+        if step > self._done:
+            self._done = step
+            progress = step * self.frequency / (self.end - self.begin)
+            if 0 < progress < 1:
+                self._exchange(self.share * (1 + np.cos(np.pi * progress)) / 2)
+
+    def _step(self):
+        return (int(self.model.optimizer.iterations) - self.begin) // self.frequency
+
+    def on_train_end(self, logs=None):
+        zero_masked(self.network)  # a callback may have put the weights of an earlier epoch back
+
+    def _exchange(self, share):
+        masks = [kernel.constraint.mask for kernel in self._kernels]
+        layers = [
+            [np.asarray(values).ravel() for values in each]
+            for each in zip(masks, self._kernels, self._means, strict=True)
+        ]
+        if self.scope == "global":
+            ends = np.cumsum([len(mask) for mask, _, _ in layers])[:-1]
+            joined = (np.concatenate(parts) for parts in zip(*layers, strict=True))
+            found = np.split(exchange(*joined, share), ends)
+        else:
+            found = [exchange(*parts, share) for parts in layers]
+        for mask, new in zip(masks, found, strict=True):
+            mask.assign(new.reshape(mask.shape))
+        zero_masked(self.network)
+
+
+def exchange(mask, weights, gradients, share):
+    """Return a mask of as many weights, with a share of the smallest exchanged for removed ones.
+
+    Args:
+        mask: bool array (n,); weights, gradients: arrays (n,).
+        share: share of the weights that are left to exchange, those of smallest magnitude, for
+            the removed ones of largest gradient; fewer if fewer are removed.
+    """
+    count = min(int(share * mask.sum()), int((~mask).sum()))
+    new = mask.copy()
+    if count:
+        magnitudes = np.where(mask, np.abs(weights), np.inf)
+        slopes = np.where(mask, -np.inf, np.abs(gradients))
+        new[np.argpartition(magnitudes, count - 1)[:count]] = False
+        new[np.argpartition(slopes, -count)[-count:]] = True
+    return new
+
+
+def _holds_weights(layer):
+    kernel = kernel_of(layer)
+    return any(held.mask.shape == kernel.shape for held in held_masks(layer).values())
+
+
+def _mean_gradient(optimizer, kernel):
+    """Return the optimizer's variable that holds the running mean of a kernel's gradients."""
+    name = f"{kernel.path.replace('/', '_')}_momentum"
+    for variable in optimizer.variables:
+        if variable.name == name:
+            return variable
+    raise ValueError(
+        f"The optimizer {type(optimizer).__name__} keeps no mean of the gradients. Compile the "
+        "model with Adam, or with SGD and a momentum; prune_gradually goes without by regrowth=0."
+    )
 
 
 def prune_gradually(
@@ -40,7 +296,7 @@ def prune_gradually(
         iterations: batches of training, 40 at least.
         end: share of the iterations after which all is pruned; pruning begins after 5 % of them.
             0.6 did better than 0.2 in 10 epochs of MNIST, 0.2, with regrowth=0.5, in 100. The
-            other defaults did best in 50 (benchmarks/choose_gradual.py).
+            other defaults did best in 50 (evidence/choices/gradual.py).
         regrowth: share of the weights left that `Regrowth` exchanges at first; it ends after 90 %
             of the iterations. 0 for none.
         scope: "global" ranks all layers together, "layer" prunes each alike, where rounding may

@@ -1,4 +1,4 @@
-"""Retrain pruned networks, at many sparsities, without compiling or computing in vain."""
+"""Retrain pruned networks: at which rates, from which teacher, and at many sparsities at once."""
 
 from itertools import pairwise
 from math import gcd
@@ -6,12 +6,13 @@ from math import gcd
 import numpy as np
 
 from pruninglib.backend import keras
-from pruninglib.pruning.prune import prune, set_masks
+from pruninglib.pruning.prune import measure_sparsity, prune, set_masks
 from pruninglib.pruning.shrink import CannotShrink, shrink
-from pruninglib.recovery.distillation import taught
-from pruninglib.recovery.rates import budget, rates
 from pruninglib.recovery.training import compile_training, fit_batches, to_tensor
-from pruninglib.rewinding import EndOf
+from pruninglib.registered import EndOf
+from pruninglib.structure.copying import fresh_copy
+from pruninglib.structure.layers import kernel_of
+from pruninglib.structure.prunable import check_same_kernels, logits_layers, prunable_layers
 from pruninglib.structure.targets import targets
 
 
@@ -48,7 +49,7 @@ def retrain(
             compiled again, with Adam unless another name is given, and accuracy as its metric.
 
     The masks stay held. On validation images of two datasets, one seed
-    (benchmarks/choose_retraining.py), the defaults are among the best on the mean over weights and
+    (evidence/choices/retraining.py), the defaults are among the best on the mean over weights and
     units, pruned and repaired, at three sparsities or four; no rate was best everywhere. Repaired
     units, tried on MNIST alone, wanted less, 0.004, weights at 99 % more, 0.016. A distillation of
     0.5 helped repaired networks a little.
@@ -136,3 +137,114 @@ def without_removed_units(pruned, masks):
     except CannotShrink:
         return pruned
     return smaller if smaller.count_params() < pruned.count_params() else pruned
+
+
+def rates(schedule, learning_rate, iterations, total):
+    """Return the Keras schedule of learning rates that `retrain` calls by that name."""
+    iterations = max(1, iterations)
+    if schedule == "rewound":
+        check_total(total, iterations)
+        whole = keras.optimizers.schedules.CosineDecay(learning_rate, total)
+        return EndOf(whole, total - iterations) if total > iterations else whole
+    if schedule not in ("budget", "linear", "constant"):
+        raise ValueError(
+            f'schedule must be "budget", "linear", "constant" or "rewound", got {schedule!r}.'
+        )
+    end = learning_rate if schedule == "constant" else 0.0
+    return keras.optimizers.schedules.PolynomialDecay(learning_rate, iterations, end)
+
+
+def check_total(total, least=1):
+    """Raise ValueError unless `total` is a number of iterations, `least` or more."""
+    if not total or total < least:
+        raise ValueError(
+            f"total must be the iterations that the dense model was trained for, at least "
+            f"{least}, got {total}. Pass it, or another schedule."
+        )
+
+
+def budget(dense, pruned, iterations, total=None):
+    """Return the share of the full learning rate that a retraining should begin with.
+
+    The larger of two: how far pruning moved the weights, relative to their norm and to the root
+    of the sparsity of the layers that lost some, and the iterations relative to those of the
+    dense training; at most 1 (Zimmer et al. 2023). So a network that lost nothing is hardly
+    disturbed. Without `total` the first alone decides, and such a network stays as it is.
+
+    >>> model = pl.make_mlp(4, [6, 5], 3)
+    >>> budget(model, model, iterations=100, total=1000)
+    0.1
+    """
+    if total is not None:
+        check_total(total)
+    check_same_kernels(dense, pruned)
+    kernels = {name: np.asarray(kernel_of(layer)) for name, layer in prunable_layers(dense).items()}
+    found = {name: np.asarray(kernel_of(layer)) for name, layer in prunable_layers(pruned).items()}
+    removed = {name: np.where(found[name] == 0, kernel, 0) for name, kernel in kernels.items()}
+    moved, norm = (np.sqrt(sum(np.sum(w**2) for w in k.values())) for k in (removed, kernels))
+    losers = [name for name, weights in removed.items() if weights.any()]
+    sparsity = measure_sparsity(pruned, losers) if losers else 0
+    shares = [moved / norm / sparsity**0.5 if sparsity else 0, iterations / total if total else 0]
+    return float(min(1, max(shares)))
+
+
+def taught(student, dense, share):
+    """Return what to fit so that the compiled `student` learns from `dense` too.
+
+    Args:
+        student: a compiled model; it is trained in place, with its own optimizer and loss.
+        dense: the model whose outputs are softened at temperature 4 (Hinton et al. 2015). A copy
+            of it is used, for Keras freezes it. Both must compute logits of several classes.
+        share: share in [0, 1] of these outputs in what is learned, the rest being the labels.
+            With 0 it is the student itself that is returned.
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"The share of distillation must be in [0, 1], got {share}.")
+    if not share:
+        return student
+    for model in (student, dense):
+        _check_logits(model)
+    if not hasattr(keras, "distillation"):
+        raise ValueError(
+            f"Keras {keras.__version__} has no keras.distillation, which came with 3.12. Upgrade: "
+            "pip install -U keras."
+        )
+    if student.losses:
+        raise ValueError(
+            f"Model {student.name!r} has losses of its own, such as those of a kernel_regularizer, "
+            "which Keras' distiller leaves out. Pass distillation=0, or a model without them."
+        )
+    teacher = fresh_copy(dense)
+    distiller = keras.distillation.Distiller(
+        teacher,
+        student,
+        # an object: its name would, in Keras 3.15, compare logits as if they were probabilities
+        keras.distillation.LogitsDistillation(4.0, keras.losses.KLDivergence()),
+        student_loss_weight=1 - share,
+    )
+    how = {"jit_compile": student.jit_compile, "steps_per_execution": student.steps_per_execution}
+    distiller.compile(student.optimizer, student.loss, **how)
+    distiller.build(student.input_shape)
+    return distiller
+
+
+def _check_logits(model):
+    layers = prunable_layers(model)
+    last = [layers[name] for name in logits_layers(model)]
+    last += [output._keras_history.operation for output in model.outputs]
+    if any(_makes_probabilities(layer) for layer in last):
+        raise ValueError(
+            f"The outputs of model {model.name!r} are probabilities; distillation needs logits. "
+            "Give its last layer no activation and its loss from_logits=True."
+        )
+    if any(output.shape[-1] == 1 for output in model.outputs):
+        raise ValueError(
+            f"Model {model.name!r} has a single output; distillation compares those of several "
+            "classes. Pass distillation=0."
+        )
+
+
+def _makes_probabilities(layer):
+    functions = (keras.activations.softmax, keras.activations.sigmoid)
+    activation = getattr(layer, "activation", None)
+    return isinstance(layer, keras.layers.Softmax) or activation in functions

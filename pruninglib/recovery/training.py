@@ -3,10 +3,10 @@
 import gc
 from math import gcd
 
-from pruninglib.backend import keras, native_stderr_silenced, tensorflow_log_silenced, tf
-from pruninglib.progress_line import working
-from pruninglib.showing import place
-from pruninglib.structure.targets import targets, training_batches
+import pruninglib.backend as backend
+from pruninglib.backend import keras, native_stderr_silenced, tensorflow_log_silenced
+from pruninglib.progress_line import place, working
+from pruninglib.structure.targets import targets
 
 Schedule = keras.optimizers.schedules.LearningRateSchedule
 LONG = 2e9  # weights times iterations from which XLA earns back the second it takes to compile
@@ -100,7 +100,7 @@ def fit_batches(model, x, labels, iterations, batch_size, seed, callbacks=(), do
     """
     keras.utils.set_random_seed(seed)
     if iterations:
-        inputs, labels = tf.convert_to_tensor(x), tf.convert_to_tensor(labels)
+        inputs, labels = backend.tf.convert_to_tensor(x), backend.tf.convert_to_tensor(labels)
         with (
             native_stderr_silenced(),
             tensorflow_log_silenced(),
@@ -123,4 +123,19 @@ def _told(tell):
 
 def to_tensor(x):
     """Return an array as a tensor, which `fit_batches` need not copy each time."""
-    return tf.convert_to_tensor(x)
+    return backend.tf.convert_to_tensor(x)
+
+
+def training_batches(inputs, labels, batch_size, seed, done=0):
+    """Return an endless tf.data.Dataset of full batches after the first `done`.
+
+    They are shuffled anew in each epoch.
+    """
+    tf = backend.tf
+    order = tf.data.Dataset.range(len(inputs)).shuffle(len(inputs), seed=seed)
+    order = order.batch(batch_size, drop_remainder=True).repeat().skip(done)
+    # gathered by index, which costs less than shuffling the rows
+    batches = order.map(lambda i: (tf.gather(inputs, i), tf.gather(labels, i))).prefetch(2)
+    options = tf.data.Options()
+    options.autotune.enabled = False  # its thread may sleep on after the last batch, for as long
+    return batches.with_options(options)

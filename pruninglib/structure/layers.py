@@ -11,6 +11,30 @@ DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
 CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 PRUNABLE = (keras.layers.Dense, *CONVOLUTIONS, *TRANSPOSED, *DEPTHWISE, *SEPARABLE)
+MIXING = ("softmax", "log_softmax", "sparsemax", "glu", "threshold")
+ELEMENTWISE = tuple(
+    getattr(keras.activations, name)
+    for name in dir(keras.activations)
+    if not name.startswith("_") and name not in (*MIXING, "get", "serialize", "deserialize")
+)
+
+
+def kinds(names):
+    """Return the layer classes of Keras with these names; "2D" stands for 1D, 2D and 3D."""
+    every = [name.replace("2D", f"{n}D") for name in names.split() for n in (1, 2, 3)]
+    return tuple({getattr(keras.layers, name) for name in every})
+
+
+ALONE = kinds("""ReLU LeakyReLU ELU PReLU Dropout SpatialDropout2D GaussianNoise GaussianDropout
+    AlphaDropout Identity Rescaling""")
+UNCHANGED = kinds("""MaxPooling2D AveragePooling2D GlobalMaxPooling2D GlobalAveragePooling2D
+    Cropping2D UpSampling2D RepeatVector ActivityRegularization""")
+PADDING = kinds("ZeroPadding2D")
+SHAPING = kinds("Flatten Reshape")
+SIZED = kinds("Reshape Rescaling Normalization")  # their settings may hold numbers of channels
+MERGING = kinds("Add Subtract Multiply Average Maximum Minimum")
+OPERATIONS = """Add Subtract Multiply Divide TrueDivide Maximum Minimum Negative Absolute Square
+    Relu Relu6 LeakyRelu Elu Selu Gelu Silu Sigmoid HardSigmoid HardSilu Tanh Softplus""".split()  # noqa: SIM905
 
 
 def kernel_of(layer):
@@ -88,3 +112,22 @@ def number_of_units(layer):
 def kernel_values(layer):
     """Return the layer's kernel as an array (..., units)."""
     return units_last(layer, np.asarray(kernel_of(layer)))
+
+
+def acts_on_each_unit(activation):
+    """Say whether the activation of a layer, a function, layer or None, is known as elementwise."""
+    if type(activation) is keras.layers.Activation:
+        activation = activation.activation
+    if type(activation) is keras.layers.PReLU:  # it has weights, which the layer does not list
+        return False
+    return activation in (None, *ELEMENTWISE) or type(activation) in ALONE
+
+
+def check_shape(name, array, layer):
+    """Raise ValueError unless `array` has the shape of a layer's kernel or one value per unit."""
+    of_kernel, of_units = tuple(kernel_of(layer).shape), (number_of_units(layer),)
+    if array.shape not in (of_kernel, of_units):
+        raise ValueError(
+            f"Layer {name!r}: expected shape {of_kernel} for weights or {of_units} for units, got "
+            f"{array.shape}."
+        )

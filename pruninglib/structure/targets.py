@@ -4,21 +4,7 @@ from types import FunctionType
 
 import numpy as np
 
-from pruninglib.backend import keras, tf
-
-
-def training_batches(inputs, labels, batch_size, seed, done=0):
-    """Return an endless tf.data.Dataset of full batches after the first `done`.
-
-    They are shuffled anew in each epoch.
-    """
-    order = tf.data.Dataset.range(len(inputs)).shuffle(len(inputs), seed=seed)
-    order = order.batch(batch_size, drop_remainder=True).repeat().skip(done)
-    # gathered by index, which costs less than shuffling the rows
-    batches = order.map(lambda i: (tf.gather(inputs, i), tf.gather(labels, i))).prefetch(2)
-    options = tf.data.Options()
-    options.autotune.enabled = False  # its thread may sleep on after the last batch, for as long
-    return batches.with_options(options)
+from pruninglib.backend import keras
 
 
 def targets(labels, loss, classes):

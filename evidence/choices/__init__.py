@@ -1,0 +1,1 @@
+"""How the settings of the library were chosen, on validation images, never on the test set."""

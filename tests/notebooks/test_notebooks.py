@@ -1,0 +1,395 @@
+"""The notebooks run with the quick profile, say the same twice, and are clean as committed."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import papermill
+import pytest
+import yaml
+
+from evidence import publish
+from pruninglib.batch.grid import defaults, read_grid
+from pruninglib.batch.report import report
+from pruninglib.batch.results import collect, parameters_in
+from pruninglib.batch.running import threads
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[1-9]*.ipynb"))
+PROFILES = sorted((ROOT / "notebooks" / "profiles").glob("*.yaml"))
+GRIDS = sorted((ROOT / "notebooks" / "grids").glob("*.yaml"))
+REQUIRED = {
+    *("dataset", "hidden_units", "activation", "sparsities", "epochs", "batch_size", "optimizer"),
+    *("loss", "scope", "seeds", "results"),
+}
+OWN = {"1": {"learning_rates"}, **{key: {"learning_rate", "iterations"} for key in "234"}}
+
+
+def cells(path, kind="code"):
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == kind]
+
+
+def parameter_lines(path):
+    (cell,) = [c for c in cells(path) if "parameters" in c.metadata.get("tags", [])]
+    return cell.source.splitlines()
+
+
+def text(cell):
+    return "".join(output.get("text", "") for output in cell.outputs)
+
+
+def test_there_are_four_notebooks():
+    assert len(NOTEBOOKS) == 4
+
+
+@pytest.fixture(scope="session")
+def executed(tmp_path_factory):
+    """{notebook: folder of its run}, executed with the quick grid as `make run` does."""
+    folder = tmp_path_factory.mktemp("notebooks")
+    grid = ROOT / "notebooks" / "grids" / "quick.yaml"
+    command = [sys.executable, "-m", "pruninglib.batch", grid, "--output", folder / "quick"]
+    environment = {**os.environ, "PRUNINGLIB_RUNS": str(folder)}
+    environment.pop("PRUNINGLIB_BASELINES", None)
+    done = subprocess.run(
+        [*command, "--jobs", "2"], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"4 of 4 runs done, 0 of them before: {folder / 'quick'}" in done.stdout
+    found = {}
+    for path in NOTEBOOKS:
+        (found[path],) = (folder / "quick").glob(f"{path.stem}-*/")
+    return found
+
+
+def test_a_run_leaves_notebook_result_tables_and_figures(executed):
+    for path, folder in executed.items():
+        for pattern in ("notebook.ipynb", "result.json", f"{path.stem}*.csv", f"{path.stem}*.png"):
+            assert list(folder.glob(pattern)), pattern
+
+
+def test_the_result_has_all_parameters_and_the_rows_of_the_tables(executed):
+    for path, folder in executed.items():
+        result = json.loads((folder / "result.json").read_text())
+        quick = yaml.safe_load((ROOT / "notebooks" / "profiles" / "quick.yaml").read_text())
+        own = defaults(path)
+        assert result["parameters"] == own | {k: v for k, v in quick.items() if k in own}
+        counts = Counter(row["table"] for row in result["rows"])
+        written = sorted(len(pd.read_csv(csv)) for csv in folder.glob("*.csv"))
+        assert sorted(counts.values()) == written
+        assert result["seconds"] > 0 and result["versions"]["keras"]
+
+
+def test_all_rows_are_collected_and_shown_on_one_page(executed):
+    folder = next(iter(executed.values())).parent
+    rows = pd.read_csv(collect(folder), low_memory=False)
+    assert set(rows["notebook"]) == {path.stem for path in NOTEBOOKS}
+    assert not [name for name in rows if name.startswith("parameter.")], "nothing differs"
+    tables = re.findall(r"<table.*?</table>", report(folder).read_text(), re.DOTALL)
+    sweep, weights, units, times = ([*re.findall(">([^<]+)</t[hd]>", t)] for t in tables)
+    assert {"weight", "random unit", "90%"} < set(sweep)
+    assert {"pruned", "repaired", "held", "free"} < set(weights)
+    assert {"unit", "greedy unit", "retrained"} < set(units)
+    assert {"LiteRT", "sparse (numba)", "64"} < set(times)
+    assert "±" in "".join(units) and "±" not in "".join(times), "the last are milliseconds"
+
+
+def test_executed_notebooks_have_no_errors_and_no_standard_error(executed):
+    for folder in executed.values():
+        for cell in cells(folder / "notebook.ipynb"):
+            for output in cell.outputs:
+                assert output.output_type != "error"
+                assert output.get("name") != "stderr", output.text
+                assert "image/png" not in output.get("data", {}) or output.metadata["image/png"]
+
+
+def test_a_second_execution_computes_the_same(executed, tmp_path):
+    """Strict nbval in an empty store, so that training is repeated too.
+
+    Only cells that print times are tagged to be left out; columns of times are not compared.
+    """
+
+    def execute_and_compare(path):
+        command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-q"]
+        options = ["--nbval-cell-timeout=300", "-p", "no:cacheprovider", "-W", "default"]
+        environment = {**os.environ, "PRUNINGLIB_RUNS": str(tmp_path)}
+        cores = json.loads((executed[path] / "result.json").read_text())["threads"]
+        environment |= threads(cores) if cores else {}
+        command = [*command, *options, str(executed[path] / "notebook.ipynb")]
+        return subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True
+        )
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in pool.map(execute_and_compare, NOTEBOOKS):
+            assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+    tables = sorted(path for folder in executed.values() for path in folder.glob("*.csv"))
+    assert len(tables) >= len(NOTEBOOKS)
+    for path in tables:
+        first, second = (pd.read_csv(p) for p in (path, tmp_path / "quick" / path.name))
+        inexact = ("seconds", "first_ms", "median_ms", "q1_ms", "q3_ms", "speed_up")
+        inexact += ("repeats", "calls", "steady")
+        exact = [name for name in first if not name.startswith(inexact)]
+        pd.testing.assert_frame_equal(first[exact], second[exact])
+
+
+def test_checked_cells_say_the_same_in_every_profile(executed):
+    for path in NOTEBOOKS:
+        pairs = zip(
+            cells(path),
+            [
+                c
+                for c in cells(executed[path] / "notebook.ipynb")
+                if "injected-parameters" not in c.metadata.get("tags", [])
+            ],
+            strict=True,
+        )
+        checked = [
+            pair for pair in pairs if "nbval-check-output" in pair[0].metadata.get("tags", [])
+        ]
+        assert checked, path
+        for committed, quick in checked:
+            assert text(committed) == text(quick)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+class TestStructure:
+    def test_begins_with_title_and_question(self, path):
+        first = nbformat.read(path, as_version=4).cells[0]
+        assert re.match(r"# \d\. .+\n\n\*\*.+\?\*\*", first.source)
+
+    def test_its_last_cells_write_the_result_and_show_the_slider(self, path):
+        result, figure, slider = cells(path)[-3:]
+        assert result.metadata["tags"] == ["result"]
+        assert f'folder / "{path.stem}.result.json",\n    parameters,' in result.source
+        assert figure.metadata["tags"] == slider.metadata["tags"] == ["explore"]
+        assert "style.show(" in figure.source and "pl.explorer(" in slider.source
+
+    def test_every_cell_that_ends_in_words_a_figure_or_a_table_shows_them_as_committed(self, path):
+        show = r"\b(print|show|display|explorer|Markdown|pivot_table|round)\("
+        last = [(cell, ast.unparse(ast.parse(cell.source).body[-1])) for cell in cells(path)]
+        showing = [(cell, end) for cell, end in last if re.search(show, end)]
+        assert len(showing) >= 12
+        assert [end for cell, end in showing if not cell.outputs] == []
+
+    def test_its_first_cell_does_nothing_outside_colab(self, path, tmp_path, monkeypatch):
+        first, others = cells(path)[0], [cells(other)[0] for other in NOTEBOOKS]
+        assert first.metadata["tags"] == ["colab"]
+        assert {other.source for other in others} == {first.source}
+        monkeypatch.chdir(tmp_path)
+        before = (dict(os.environ), list(sys.path))
+        exec(first.source, {})
+        assert (dict(os.environ), list(sys.path)) == before and not list(tmp_path.iterdir())
+
+    def test_its_first_cell_fetches_on_colab_and_leaves_no_parameter(
+        self, path, tmp_path, monkeypatch
+    ):
+        commands, scope = [], {}
+        monkeypatch.setitem(sys.modules, "google.colab", object())
+        monkeypatch.setattr(subprocess, "run", lambda command, check: commands.append(command))
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        monkeypatch.setenv("PRUNINGLIB_REPOSITORY", "file:///mine")
+        monkeypatch.chdir(tmp_path)
+        exec(cells(path)[0].source, scope)
+        assert commands == [["git", "clone", "-q", "--depth", "1", "file:///mine", "pruning"]]
+        assert sys.path[0] == str(tmp_path / "pruning")
+        assert parameters_in(scope) == {}
+
+    def test_has_a_badge_that_opens_this_notebook_of_this_repository(self, path):
+        address = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
+        place = address["Repository"].removeprefix("https://github.com/")
+        opens = f"https://colab.research.google.com/github/{place}/blob/main/notebooks/{path.name}"
+        badge = (
+            f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({opens})"
+        )
+        assert badge in cells(path, "markdown")[0].source
+        assert badge in (ROOT / "README.md").read_text()
+        assert f'"{address["Repository"]}"' in cells(path)[0].source
+
+    def test_its_words_on_a_short_run_put_the_quick_parameters_in_place(self, path, monkeypatch):
+        (code,) = re.findall(r"```python\n(.*?)```", cells(path, "markdown")[1].source, re.DOTALL)
+        monkeypatch.chdir(path.parent)
+        scope = {}
+        exec(code, scope)
+        assert (
+            scope.items()
+            >= yaml.safe_load((path.parent / "profiles" / "quick.yaml").read_text()).items()
+        )
+
+    def test_every_figure_has_words_for_those_who_do_not_see_it(self, path):
+        sources = [cell.source for cell in cells(path)]
+        drawn = [source for source in sources if "plt.subplots(" in source or ".panels(" in source]
+        assert drawn and all("style.show(" in source for source in drawn)
+        assert not any("plt.show" in source or "savefig" in source for source in sources)
+
+    def test_ends_with_what_we_saw_and_exercises(self, path):
+        texts = [cell.source for cell in cells(path, "markdown")]
+        assert any(text.startswith("## What we saw") for text in texts)
+        assert texts[-1].startswith("## Exercises")
+
+    def test_has_at_most_fifteen_code_cells_and_never_three_in_a_row(self, path):
+        apart = {"colab", "result", "explore"}  # alike in all notebooks, not to be read
+        code = [c for c in cells(path) if not apart & set(c.metadata.get("tags", []))]
+        assert len(code) <= 15
+        kinds = [cell.cell_type for cell in nbformat.read(path, as_version=4).cells]
+        assert "code code code" not in " ".join(kinds)
+
+    def test_parameters_are_independent_literals_with_help(self, path):
+        lines = parameter_lines(path)
+        assert set(defaults(path)) >= REQUIRED | OWN[path.stem[0]]
+        for line in lines:
+            assert re.fullmatch(r"\w+: (str|int|float|list) = [^=]+  # [^=]+", line), line
+            statement = ast.parse(line).body[0]
+            value = ast.literal_eval(statement.value)
+            assert type(value).__name__ == statement.annotation.id
+
+    def test_papermill_lists_every_parameter_with_its_help(self, path):
+        listed = papermill.inspect_notebook(str(path))  # what papermill --help-notebook prints
+        found = {name: ast.literal_eval(about["default"]) for name, about in listed.items()}
+        assert found == defaults(path)
+        assert all(about["help"] and about["inferred_type_name"] for about in listed.values())
+
+    def test_committed_outputs_are_whole_and_clean(self, path):
+        code = cells(path)
+        assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+        for output in (output for cell in code for output in cell.outputs):
+            assert output.output_type != "error"
+            assert output.get("name") != "stderr"
+            assert len(output.get("data", {}).get("image/png", "")) * 3 / 4 < 150_000
+        assert path.stat().st_size < 1_000_000
+        assert not re.search(r"/(home|root|work|tmp|Users|content)/", path.read_text())
+        assert "papermill" not in nbformat.read(path, as_version=4).metadata
+
+    def test_needs_no_other_notebook_and_copies_no_function(self, path):
+        for cell in cells(path):
+            assert "%run" not in cell.source
+            assert (
+                sum(isinstance(node, ast.FunctionDef) for node in ast.parse(cell.source).body) < 2
+            )
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
+def test_profiles_hold_known_parameters_of_the_right_type(path):
+    known = {name: value for notebook in NOTEBOOKS for name, value in defaults(notebook).items()}
+    for name, value in yaml.safe_load(path.read_text()).items():
+        assert type(value) is type(known[name]), name
+        if isinstance(value, list) and known[name]:
+            assert {type(part) for part in value} <= {type(part) for part in known[name]}, name
+
+
+def test_parameters_of_one_name_have_one_default_and_one_help():
+    lines = {line for path in NOTEBOOKS for line in parameter_lines(path)}
+    names = [line.split(":")[0] for line in lines]
+    assert {name for name in names if names.count(name) > 1} <= {"iterations"}
+
+
+@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
+def test_grids_can_be_read(path):
+    runs = read_grid(path)
+    assert all(run.alone == ("timing" in run.notebook.name) for run in runs)
+    assert [run.alone for run in runs] == sorted(run.alone for run in runs)
+
+
+def test_the_studies_have_the_notebooks_as_they_are_committed():
+    runs = read_grid(ROOT / "notebooks" / "grids" / "studies.yaml")
+    as_committed = {run.notebook.name for run in runs if not run.changed}
+    assert as_committed == {path.name for path in NOTEBOOKS}
+
+
+def test_the_claims_are_measured_on_both_datasets_with_five_seeds_or_more():
+    runs = read_grid(ROOT / "notebooks" / "grids" / "results.yaml")
+    asked = Counter()
+    for run in (run for run in runs if not run.alone):
+        assert len(run.parameters["seeds"]) >= 5
+        asked[run.notebook.stem, str(run.parameters["epochs"])] += 1
+    assert set(asked.values()) == {2}
+
+
+# ---- publish
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A batch with one run of a notebook, and the folders to publish it in."""
+    parameters = nbformat.v4.new_code_cell('dataset: str = "digits"  # d\nresults: str = ""  # r')
+    parameters.metadata["tags"] = ["parameters"]
+    notebook = nbformat.v4.new_notebook(cells=[parameters, nbformat.v4.new_code_cell("1 + 1")])
+    (tmp_path / "notebooks").mkdir()
+    nbformat.write(notebook, tmp_path / "notebooks" / "tiny.ipynb")
+    return tmp_path, notebook
+
+
+def ran(project, key, edit=lambda notebook: None, **changed):
+    """Put a finished run into the batch."""
+    place, notebook = project
+    folder = place / "batch" / f"tiny-{key}"
+    folder.mkdir(parents=True)
+    notebook = deepcopy(notebook)
+    for count, cell in enumerate(notebook.cells, start=1):
+        cell.execution_count = count
+    if changed:
+        injected = nbformat.v4.new_code_cell("", metadata={"tags": ["injected-parameters"]})
+        notebook.cells.insert(1, injected)
+    edit(notebook)
+    nbformat.write(notebook, folder / "notebook.ipynb")
+    result = {"parameters": {"dataset": "digits", "results": ""} | changed, "rows": [{"x": 1}]}
+    about = {"seconds": 3.0, "date": f"2026-01-01 {key}"}
+    (folder / "result.json").write_text(json.dumps(result | about))
+    (folder / "tiny.csv").write_text(key)
+    (folder / "tiny.png").write_text(key)
+
+
+def published(project):
+    place, _ = project
+    folders = [place / name for name in ("batch", "results", "figures", "notebooks")]
+    publish.publish(*folders)
+    return {str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()}
+
+
+def test_tables_and_figures_are_published_by_name_and_the_default_run_is_the_notebook(project):
+    ran(project, "a")
+    ran(project, "b", results="other")
+    files = published(project)
+    place = project[0]
+    for name, key in (("digits", "a"), ("other", "b")):
+        assert (place / "results" / name / "tiny.csv").read_text() == key
+        assert f"figures/{name}/tiny.png" in files
+        record = json.loads((place / "results" / name / "tiny.json").read_text())
+        assert record["key"] == f"tiny-{key}" and record["seconds"] == 3 and "rows" not in record
+    committed = nbformat.read(place / "notebooks" / "tiny.ipynb", 4)
+    assert [cell.execution_count for cell in committed.cells] == [1, 2]
+
+
+def test_of_a_slider_only_its_words_are_published(project):
+    def with_slider(notebook):
+        view = {"application/vnd.jupyter.widget-view+json": {"model_id": "x"}, "text/plain": "w"}
+        notebook.cells[-1].outputs = [nbformat.v4.new_output("display_data", view)]
+
+    ran(project, "a", with_slider)
+    published(project)
+    committed = nbformat.read(project[0] / "notebooks" / "tiny.ipynb", 4)
+    assert committed.cells[-1].outputs[0].data == {"text/plain": "w"}
+
+
+def test_of_runs_with_the_same_parameters_the_newest_is_published(project):
+    ran(project, "a", lambda notebook: notebook.cells[-1].update(source="before"))
+    ran(project, "b")
+    published(project)
+    assert (project[0] / "results" / "digits" / "tiny.csv").read_text() == "b"
+
+
+def test_a_run_of_a_notebook_that_was_edited_since_is_not_published(project):
+    ran(project, "a")
+    ran(project, "b", lambda notebook: notebook.cells[-1].update(source="1 + 2"), dataset="mnist")
+    with pytest.raises(SystemExit, match=r"tiny\.ipynb was edited since the run tiny-b"):
+        published(project)
+    assert not (project[0] / "results").exists()
