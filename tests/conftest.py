@@ -98,6 +98,13 @@ def bad_model(request):
     return make(), error, match
 
 
+@pytest.fixture(params=["never built", "no kernels", "no model"])
+def unreadable_model(request):
+    """(model, error, match) for those that are refused without a look at their weights."""
+    make, error, match = BAD_MODELS[request.param]
+    return make(), error, match
+
+
 @pytest.fixture
 def mlp():
     """Untrained 4-6-5-3 network without biases, not compiled."""

@@ -1,7 +1,6 @@
 """Run chains of Dense layers with NumPy, by dense products or by their nonzero weights alone."""
 
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 import scipy.sparse
@@ -11,6 +10,8 @@ from pruninglib.backend import keras
 from pruninglib.execution.executable import Executable, in_tiles, single_input, thread_count
 from pruninglib.execution.packed import packed_bytes
 from pruninglib.execution.runtimes import compiled
+from pruninglib.pruning.plan import make_plan
+from pruninglib.pruning.shrink import folded_bias
 from pruninglib.structure.costs import count_parameters, file_bytes
 from pruninglib.structure.graph import chain, describe, nodes
 from pruninglib.structure.layers import acts_on_each_unit, is_prunable, kinds
@@ -36,7 +37,7 @@ def sparse(model, threads=None, library=None):
         library: "numba" or "scipy", whose products are used; default numba if it is installed.
             Its kernels also skip activations that are zero when they run a few examples.
 
-    Units that are zero for any input are left out. Its bytes are those of
+    Units that `shrink` would remove are left out. Its bytes are those of
     `export(model, "model.npz")`. Computes in float32. Raises ValueError for other models, and for
     those that compute in fewer bits.
     """
@@ -50,7 +51,7 @@ def sparse(model, threads=None, library=None):
 def numpy_dense(model):
     """Return an `Executable` that runs such a model as `sparse` takes with NumPy's dense products.
 
-    For one example at a time few ways are faster. Units that are zero for any input are left out,
+    For one example at a time few ways are faster. Units that `shrink` would remove are left out,
     as in `sparse`. Its threads are those of NumPy's BLAS library, which OMP_NUM_THREADS sets before
     Python starts.
     """
@@ -62,15 +63,13 @@ def numpy_dense(model):
 def count_compact(model):
     """Return the number of nonzero weights and biases without units that can go, as in `shrink`.
 
-    Takes a tenth of its time. Raises ValueError unless the model is a chain of Dense layers with
-    ReLU or no activation.
+    Takes a tenth of its time. Raises ValueError unless the model is a chain of Dense layers.
     """
     layers = [layer for layer in chain(model) if type(layer) not in INERT]
     for layer in layers:
-        passes = layer is layers[-1] or getattr(layer, "activation", None) in (RELU, LINEAR)
-        if type(layer) is not keras.layers.Dense or not passes:
-            raise ValueError(f"{describe(layer)} is no Dense layer with ReLU or no activation.")
-    return sum(np.count_nonzero(part != 0) for own in compact(layers) for part in own)
+        if type(layer) is not keras.layers.Dense:
+            raise ValueError(f"{describe(layer)} is no Dense layer.")
+    return sum(np.count_nonzero(part != 0) for _, own in compact(model, layers) for part in own)
 
 
 def _runner(model, library):
@@ -83,7 +82,7 @@ def _runner(model, library):
     (first,), (last,) = (nodes(model)[layers[dense[i]]] for i in (0, -1))
     before = _part(model.inputs[0], first.input_tensors[0], dense[0])
     after = _part(last.output_tensors[0], model.outputs[0], len(layers) - dense[-1] - 1)
-    between = steps(layers[dense[0] : dense[-1] + 1], library)
+    between = steps(model, layers[dense[0] : dense[-1] + 1], library)
     finish = last.operation.activation
     finish = None if finish in (RELU, LINEAR) else finish
 
@@ -112,20 +111,20 @@ def columns(inputs):
     return x
 
 
-def steps(layers, library):
+def steps(model, layers, library):
     """Return functions that do, one after another, what layers do, on arrays (units, batch).
 
-    Units that `compact` leaves out are not computed.
+    Units that `shrink` would remove are not computed.
 
     Args:
-        layers: from a Dense layer to a Dense layer; the last one's activation is not applied,
-            unless it is ReLU.
+        layers: from a Dense layer of the model to a Dense layer; the last one's activation is not
+            applied, unless it is ReLU.
         library: as in `product`.
     """
     found = []
-    for layer, own in zip(layers, compact(layers), strict=True):
+    for layer, (left, own) in zip(layers, compact(model, layers), strict=True):
         if own is None:
-            found += _between(layer)
+            found += _between(layer, left)
             continue
         found.append(product(*own, layer.activation is RELU, library))
         if layer is not layers[-1]:
@@ -133,30 +132,23 @@ def steps(layers, library):
     return found
 
 
-def compact(layers):
-    """Return the (kernel, bias) of each Dense layer, None of others, without units that can go.
+def compact(model, layers):
+    """Yield (which units of each layer are left, its (kernel, bias) without others if it is Dense).
 
-    Those are, between two Dense layers that follow each other directly, with ReLU or no
-    activation: units that nothing reads, and those without incoming weights, which are constant
-    and go into the biases of what reads them.
+    What removed units gave as constants is in the biases, as in `shrink`, but nothing is built.
     """
-    weights = [_weights(layer) if type(layer) is keras.layers.Dense else None for layer in layers]
-    pairs = [
-        (i, j)
-        for i, j in pairwise(range(len(layers)))
-        if weights[i] and weights[j] and layers[i].activation in (RELU, LINEAR)
-    ]
-    for i, j in reversed(pairs):
-        (kernel, bias), (reader, their_bias) = weights[i], weights[j]
-        read = (reader != 0).any(axis=1)
-        weights[i], weights[j] = (kernel[:, read], bias[read]), (reader[read], their_bias)
-    for i, j in pairs:
-        (kernel, bias), (reader, their_bias) = weights[i], weights[j]
-        alive = (kernel != 0).any(axis=0)
-        constant = np.maximum(bias, 0) if layers[i].activation is RELU else bias
-        their_bias = their_bias + constant[~alive] @ reader[~alive]
-        weights[i], weights[j] = (kernel[:, alive], bias[alive]), (reader[alive], their_bias)
-    return weights
+    plan = make_plan(model)
+    known = {id(step.call.layer): step for step in plan.steps}
+    for layer in layers:
+        step, own = known[id(layer)], None
+        left = plan.left(step.output) if step.output else slice(None)
+        if type(layer) is keras.layers.Dense:
+            kernel, bias = _weights(layer)
+            if step.output:
+                kernel = kernel[np.ix_(plan.left(step.inputs[0]), left)]
+                bias = folded_bias(step, plan).astype(np.float32)
+            own = kernel, bias
+        yield left, own
 
 
 def _weights(layer):
@@ -173,9 +165,9 @@ def _weights(layer):
     return np.asarray(layer.kernel, np.float32), np.asarray(bias, np.float32)
 
 
-def _between(layer):
+def _between(layer, left):
     if type(layer) is keras.layers.BatchNormalization:
-        scale, shift = _scale_and_shift(layer)
+        scale, shift = (values[left] for values in _scale_and_shift(layer))
         return [lambda x: x * scale + shift]
     if type(layer) is keras.layers.Activation:
         return _activation(layer, layer.activation)

@@ -9,6 +9,7 @@ from sklearn.cluster import KMeans
 from pruninglib.backend import keras
 from pruninglib.execution.packed import CODES
 from pruninglib.structure.copying import fresh_copy
+from pruninglib.structure.graph import check_model
 from pruninglib.structure.layers import kernel_of
 from pruninglib.structure.prunable import matching, prunable_layers
 
@@ -34,6 +35,7 @@ def share_weights(model, values=16, include=None, exclude=()):
     """
     if not 1 <= values <= CODES:
         raise ValueError(f"values must lie in [1, {CODES}], got {values}.")
+    check_model(model)
     shared = fresh_copy(model)
     layers = prunable_layers(shared)
     names = matching(layers, list(layers) if include is None else include)

@@ -9,7 +9,9 @@ from pruninglib.backend import keras
 from pruninglib.execution.runtimes import compiled, litert_file
 from pruninglib.experiments.timing import time_models
 from pruninglib.pruning.criteria import unit_norm
+from pruninglib.structure.activations import layer_outputs
 from pruninglib.structure.costs import count_macs, count_parameters, file_bytes
+from pruninglib.structure.graph import check_model
 from pruninglib.structure.layers import kernel_values
 from pruninglib.structure.prunable import logits_layers, prunable_layers
 from pruninglib.structure.targets import targets
@@ -92,7 +94,12 @@ def compare(models, dataset, batch_sizes=(1, 64), repeats=10, litert=False):
 def dead_units(model, inputs):
     """Return {layer name: bool array}: which hidden units output the same for all the inputs.
 
-    The layers are those with units, but for the ones that make the logits.
+    The layers are those with units, but for the ones that make the logits; those of nested models
+    are named "model/layer". A unit of a layer that is used more than once is dead if it outputs the
+    same wherever it is used.
+
+    Args:
+        inputs: array of examples; of a model with several inputs a list of them, in their order.
 
     >>> model = pl.make_mlp(4, [6, 5], 3)
     >>> pruned = pl.prune(model, pl.make_masks(model, pl.unit_norm, 0.5))
@@ -100,29 +107,31 @@ def dead_units(model, inputs):
     >>> bool(dead["hidden_1"].sum() >= 3)
     True
     """
-    names = [name for name in prunable_layers(model) if name not in logits_layers(model)]
-    outputs = keras.Model(model.inputs, {name: model.get_layer(name).output for name in names})
-    values = outputs.predict(inputs, batch_size=2000, verbose=0)
-    return {
-        name: np.ptp(values[name].reshape(-1, values[name].shape[-1]), axis=0) == 0
-        for name in names
-    }
+    check_model(model)
+    logits = logits_layers(model)
+    low, high = {}, {}
+    for name, values in layer_outputs(model, inputs):
+        if name not in logits:
+            low[name] = np.minimum(low.get(name, np.inf), values.min(axis=0))
+            high[name] = np.maximum(high.get(name, -np.inf), values.max(axis=0))
+    return {name: low[name] == high[name] for name in prunable_layers(model) if name in low}
 
 
-def kernel_statistics(model, **labels):
+def kernel_statistics(model, *, labels=None):
     """Yield a row for each hidden layer on how its weights and column norms are spread.
 
-    Columns: the labels, layer, kurtosis (excess kurtosis of the weights: 0 for a Gaussian, -1.2
-    for a uniform distribution), small_weights and small_norms (the share of weights, and of
-    column norms, below half of their layer's mean).
+    Columns: the labels, {column: value}, layer, kurtosis (excess kurtosis of the weights: 0 for a
+    Gaussian, -1.2 for a uniform distribution), small_weights and small_norms (the share of weights,
+    and of column norms, below half of their layer's mean).
     """
+    check_model(model)
     for name, layer in prunable_layers(model).items():
         if name not in logits_layers(model):
             kernel = kernel_values(layer).astype(np.float64)
             centred = kernel - kernel.mean()
             sizes, norms = np.abs(kernel), unit_norm(kernel)
             yield {
-                **labels,
+                **(labels or {}),
                 "layer": name,
                 "kurtosis": np.mean(centred**4) / np.mean(centred**2) ** 2 - 3,
                 "small_weights": np.mean(sizes < sizes.mean() / 2),

@@ -1,11 +1,15 @@
 """Pictures of one network: its masks, its weights, what is connected and what is left of it."""
 
+from itertools import product
+
 import numpy as np
 from matplotlib.figure import Figure
 
 from pruninglib.experiments.sweeps import levels
 from pruninglib.plotting.curves import explored
 from pruninglib.plotting.style import WIDTH, png
+from pruninglib.pruning.plan import make_plan
+from pruninglib.structure.copying import fresh_copy
 from pruninglib.structure.graph import dense_chain
 from pruninglib.structure.prunable import prunable_layers
 
@@ -99,38 +103,39 @@ def histogram(values, ax, title="", **style):
 def views(model, criteria, scopes, sparsities):
     """Return {(method, scope, sparsity): what is left}, of a chain of Dense layers."""
     dense_chain(model)  # an error for any other model
-    shapes = {name: tuple(layer.kernel.shape) for name, layer in prunable_layers(model).items()}
-    return {
-        (method, scope, sparsity): left(shapes, masks)
-        for method, criterion in criteria.items()
-        for scope in scopes
-        for sparsity, masks in levels(model, criterion, sparsities, scope)
-    }
+    pruned, kernels = fresh_copy(model), {n: x.kernel for n, x in prunable_layers(model).items()}
+    found = {}
+    for (method, criterion), scope in product(criteria.items(), scopes):
+        for sparsity, masks in levels(model, criterion, sparsities, scope):
+            for name, layer in prunable_layers(pruned).items():
+                layer.kernel.assign(np.where(masks.get(name, True), kernels[name], 0))
+            found[method, scope, sparsity] = left(pruned, masks)
+    return found
 
 
-def left(shapes, masks):
-    """Return what masks leave: {"cells", "sizes", "units", "shares"}.
+def left(pruned, names):
+    """Return what is left of a chain of Dense layers: {"cells", "sizes", "units", "shares"}.
 
     Args:
-        shapes: {layer name: shape (inputs, units) of its kernel}, of a chain of layers.
-        masks: a mask set for some of them.
+        pruned: with its zeros; a unit is left if `shrink` would leave it.
+        names: of the layers to make small pictures of.
 
-    cells: {layer name: a small picture of its mask}. sizes, units: how many inputs, and units of
-    each layer, there are and are left. shares: of the weights of each layer. Weights that read a
-    unit without inputs are not left.
+    cells: {layer name: a small picture of its weights that are left}. sizes, units: how many
+    inputs, and units of each layer, there are and are left. shares: of the weights of each layer.
     """
-    first = next(iter(shapes.values()))[0]
-    found = {"cells": {}, "sizes": [first], "units": [], "shares": []}
-    alive = np.ones(first, bool)
-    for name, shape in shapes.items():
-        mask = np.broadcast_to(masks.get(name, True), shape).astype(bool) & alive[:, None]
-        alive = mask.any(axis=0)
-        found["units"] += [] if found["units"] else [int(mask.any(axis=1).sum())]
-        found["units"].append(int(alive.sum()))
-        found["sizes"].append(shape[1])
-        found["shares"].append(float(mask.mean()))
-        if name in masks:
-            found["cells"][name] = cells(mask)
+    plan, found = make_plan(pruned), {"cells": {}, "sizes": [], "units": [], "shares": []}
+    for step in plan.steps:
+        if step.call.name in prunable_layers(pruned):
+            into, out = plan.left(step.inputs[0]), plan.left(step.output)
+            mask = (np.asarray(step.call.layer.kernel) != 0) & np.outer(into, out)
+            if not found["sizes"]:
+                found["sizes"].append(len(into))
+                found["units"].append(int(mask.any(axis=1).sum()))
+            found["sizes"].append(len(out))
+            found["units"].append(int(out.sum()))
+            found["shares"].append(float(mask.mean()))
+            if step.call.name in names:
+                found["cells"][step.call.name] = cells(mask)
     return found
 
 

@@ -9,7 +9,6 @@ import re
 import numpy as np
 
 from pruninglib.pruning.criteria import (
-    check_scores,
     check_sparsity,
     n_m_mask,
     top_k_mask,
@@ -17,7 +16,7 @@ from pruninglib.pruning.criteria import (
     unit_norm,
 )
 from pruninglib.structure.channels import flow
-from pruninglib.structure.graph import check_graph
+from pruninglib.structure.graph import check_graph, check_model
 from pruninglib.structure.layers import (
     as_kernel,
     check_shape,
@@ -54,6 +53,7 @@ def make_masks(model, criterion, sparsity, scope="layer", include=None, exclude=
     >>> {name: int(mask.sum()) for name, mask in masks.items()}
     {'hidden_1': 3, 'hidden_2': 3}
     """
+    check_model(model)
     if isinstance(sparsity, dict):
         if scope != "layer" or include is not None or exclude:
             raise ValueError("A dict of sparsities names its layers; it goes with layer scope.")
@@ -65,8 +65,21 @@ def make_masks(model, criterion, sparsity, scope="layer", include=None, exclude=
         return {name: top_k_mask(scores[name], share) for name, share in sparsity.items()}
     if isinstance(sparsity, str):
         return _n_m_masks(model, scores, sparsity, scope)
-    check_sparsity(sparsity)
-    return next(mask_levels(scores, [sparsity], scope))
+    return _masks(scores, sparsity, scope)
+
+
+def _masks(scores, sparsity, scope):
+    if scope == "layer":
+        return {name: top_k_mask(values, sparsity) for name, values in scores.items()}
+    flat = np.concatenate([values.ravel() for values in scores.values()])
+    return _split(top_k_mask(flat, sparsity), scores)
+
+
+def _split(mask, scores):
+    """Return the mask of all scores, one after another, as a mask set."""
+    ends = np.cumsum([values.size for values in scores.values()])[:-1]
+    parts = zip(scores.items(), np.split(mask, ends), strict=True)
+    return {name: part.reshape(values.shape) for (name, values), part in parts}
 
 
 def mask_levels(scores, sparsities, scope="layer"):
@@ -77,10 +90,8 @@ def mask_levels(scores, sparsities, scope="layer"):
             yield dict(zip(scores, masks, strict=True))
     else:
         flat = np.concatenate([values.ravel() for values in scores.values()])
-        ends = np.cumsum([values.size for values in scores.values()])[:-1]
         for mask in top_k_masks(flat, sparsities):
-            parts = zip(scores.items(), np.split(mask, ends), strict=True)
-            yield {name: part.reshape(values.shape) for (name, values), part in parts}
+            yield _split(mask, scores)
 
 
 def _n_m_masks(model, scores, pattern, scope):
@@ -132,10 +143,10 @@ def layer_scores(model, criterion, scope="layer", include=None, exclude=()):
 
 def _scores(name, layer, criterion, scope):
     if isinstance(criterion, dict):
-        scores = check_scores(criterion[name])
+        scores = np.asarray(criterion[name])
     else:
         kernel = kernel_values(layer)
-        scores = check_scores(criterion(kernel))
+        scores = np.asarray(criterion(kernel))
         if scores.shape == kernel.shape:
             scores = as_kernel(layer, scores)
     check_shape(name, scores, layer)

@@ -5,7 +5,7 @@ import numpy as np
 from pruninglib.backend import keras
 from pruninglib.registered import HoldMask, whole
 from pruninglib.structure.copying import fresh_copy
-from pruninglib.structure.graph import leaves
+from pruninglib.structure.graph import check_model, leaves
 from pruninglib.structure.layers import check_shape, constrained, for_units, is_prunable, kernel_of
 from pruninglib.structure.prunable import check_names, default_layers, prunable_layers
 
@@ -27,6 +27,12 @@ def prune(model, masks):
     >>> measure_sparsity(pruned), measure_sparsity(model)
     (0.5, 0.0)
     """
+    check_model(model)
+    return masked_copy(model, masks)
+
+
+def masked_copy(model, masks):
+    """Return what `prune` returns, of a model whose weights were checked."""
     layers = prunable_layers(model)
     masks = check_masks(masks, layers)
     pruned = fresh_copy(model)
@@ -62,8 +68,9 @@ def hold(model):
 
     For sparse models that came without masks, from a file or another tool.
     """
-    layers = prunable_layers(model)
-    return prune(model, {n: np.asarray(kernel_of(layer)) != 0 for n, layer in layers.items()})
+    check_model(model)
+    layers = prunable_layers(model).items()
+    return masked_copy(model, {name: np.asarray(kernel_of(layer)) != 0 for name, layer in layers})
 
 
 def strip(pruned):
@@ -97,6 +104,12 @@ def measure_sparsity(model, layers=None):
     Args:
         layers: names; a model of logits only has these as its default.
     """
+    check_model(model)
+    return share_of_zeros(model, layers)
+
+
+def share_of_zeros(model, layers=None):
+    """Return what `measure_sparsity` returns, of a model whose weights were checked."""
     prunable = prunable_layers(model)
     if layers is None:
         layers = default_layers(model) or list(prunable)

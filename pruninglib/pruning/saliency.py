@@ -8,7 +8,7 @@ import numpy as np
 from pruninglib.backend import keras
 from pruninglib.progress_line import progress
 from pruninglib.structure.activations import layer_rows
-from pruninglib.structure.graph import dense_chain
+from pruninglib.structure.graph import check_model, dense_chain
 from pruninglib.structure.layers import axes_within_units, kernel_of
 from pruninglib.structure.prunable import prunable_layers
 from pruninglib.structure.targets import targets
@@ -28,6 +28,7 @@ def activation_aware(model, inputs):
     >>> np.allclose(scores["hidden_1"], 3 * abs(model.layers[0].kernel.numpy()))
     True
     """
+    check_model(model)
     scores = {}
     for layer, chunks in layer_rows(model, inputs):
         kernel = np.asarray(layer.kernel)
@@ -53,6 +54,7 @@ def greedy_units(model, inputs):
     >>> {name: values.shape for name, values in scores.items()}
     {'hidden_1': (6,), 'hidden_2': (5,)}
     """
+    check_model(model)
     number = len(prunable_layers(model))
     try:
         dense_chain(model)
@@ -89,6 +91,7 @@ def taylor(model, inputs, labels, units=False, batch_size=128):
     """
     from pruninglib.backend import tf  # the other scores do without
 
+    check_model(model)
     layers = prunable_layers(model)
     kernels = {name: kernel_of(layer) for name, layer in layers.items()}
     if model.loss is None:

@@ -14,7 +14,7 @@ from pruninglib.backend import keras
 from pruninglib.pruning.plan import make_plan
 from pruninglib.pruning.prune import HoldMask, held_masks, set_constraint
 from pruninglib.structure.copying import copy_weights, finish, rebuild
-from pruninglib.structure.graph import check_graph, leaves
+from pruninglib.structure.graph import check_graph, check_model, leaves
 from pruninglib.structure.layers import (
     DEPTHWISE,
     PRUNABLE,
@@ -54,6 +54,11 @@ def shrink(pruned, round_to=1):
     [3, 3, 3]
     """
     _check(pruned, round_to)
+    return smaller(pruned, round_to)
+
+
+def smaller(pruned, round_to=1):
+    """Return what `shrink` returns, of a model whose weights were checked."""
     plan = make_plan(pruned, round_to)
     for row in _rows(pruned, plan):
         if not row["units_after"]:
@@ -80,6 +85,7 @@ def plan_shrink(pruned, round_to=1):
 
 
 def _check(pruned, round_to):
+    check_model(pruned)
     prunable_layers(pruned)
     check_graph(pruned)
     if not isinstance(round_to, Integral) or isinstance(round_to, bool) or round_to < 1:
@@ -126,10 +132,10 @@ def cut_model(model, plan):
             return tensor.shape
         return (*tensor.shape[:-1], int(plan.left(channels).sum()))
 
-    smaller = rebuild(model, resize, input_shape)
-    for (_, twin), (_, layer) in zip(leaves(smaller), leaves(model), strict=True):
+    cut = rebuild(model, resize, input_shape)
+    for (_, twin), (_, layer) in zip(leaves(cut), leaves(model), strict=True):
         _fill(twin, layer, steps.get(id(layer)), plan)
-    return smaller
+    return cut
 
 
 def _resized(step, config, plan):

@@ -8,7 +8,8 @@ in chunks, so that it takes little memory.
 import numpy as np
 
 from pruninglib.backend import keras
-from pruninglib.structure.graph import check_graph, nodes, nodes_in_order
+from pruninglib.structure.graph import check_graph, nodes, unnested
+from pruninglib.structure.layers import PRUNABLE
 from pruninglib.structure.prunable import prunable_layers
 
 IN_MEMORY = 2**28  # numbers that are kept, 1 GB in float32; more are computed again when needed
@@ -107,32 +108,78 @@ def runner(model, start, end):
     It takes the values in such chunks that what is computed on the way stays small. Raises
     LookupError if `end` depends on more than `start`.
     """
-    wanted, needed = {id(end)}, []
-    for node in reversed(nodes_in_order(model)):
-        if wanted & {id(tensor) for tensor in node.output_tensors if tensor is not start}:
-            if not node.input_tensors:
-                raise LookupError(f"{end.name} depends on more than {start.name}.")
-            wanted.update(id(tensor) for tensor in node.input_tensors)
-            needed.insert(0, node)
-
-    def compute(values):
-        known, largest = {id(start): values}, 1
-        for node in needed:
-            arguments, settings = node.arguments.fill_in(known)
-            found = keras.tree.flatten(node.operation(*arguments, **settings))
-            known.update(zip(map(id, node.output_tensors), found, strict=True))
-            largest = max(largest, *(np.prod(array.shape, dtype=int) for array in found))
-        return np.asarray(known[id(end)]), largest
+    calls, _, nested = unnested(model)
+    start, end = (nested.get(id(tensor), tensor) for tensor in (start, end))
+    wanted, needed = {id(end)} - {id(start)}, []
+    for call in reversed(calls):
+        if wanted & set(map(id, call.outputs)):
+            wanted -= set(map(id, call.outputs))
+            wanted |= set(map(id, call.inputs)) - {id(start)}
+            needed.insert(0, call)
+    if wanted:
+        raise LookupError(f"{end.name} depends on more than {start.name}.")
 
     def run(values):
         if not needed:
             return values
-        _, largest = compute(values[:1])
-        step = max(1, CHUNK // largest)
-        parts = [compute(values[i : i + step])[0] for i in range(0, len(values), step)]
-        return np.concatenate(parts)
+        step = _step(needed, {id(start): values[:1]})
+        parts = (values[i : i + step] for i in range(0, len(values), step))
+        found = (_compute(needed, {id(start): part})[id(end)] for part in parts)
+        return np.concatenate([np.asarray(part) for part in found])
 
     return run
+
+
+def _compute(calls, known):
+    """Run calls of layers in order; return {id of a tensor: its values} with what comes out."""
+    for call in calls:
+        inputs = zip(call.node.input_tensors, call.inputs, strict=True)
+        values = {id(own): known[id(tensor)] for own, tensor in inputs}
+        arguments, settings = call.node.arguments.fill_in(values)
+        found = keras.tree.flatten(call.layer(*arguments, **settings))
+        known |= zip(map(id, call.outputs), found, strict=True)
+    return known
+
+
+def _step(calls, known):
+    """Return how many examples at a time keep the largest array small, from one example."""
+    computed = _compute(calls, known).values()
+    return max(1, CHUNK // max(np.prod(array.shape, dtype=int) for array in computed))
+
+
+def layer_outputs(model, inputs):
+    """Yield (name, outputs as rows, an array (n, units)) of all layers with units, in chunks.
+
+    Those of nested models are named "model/layer". Raises ValueError if a layer is in a model that
+    is called more than once, or as in training: it is not looked into.
+
+    Args:
+        inputs: array of examples; of a model with several inputs a list of them, in their order.
+    """
+    calls, _, _ = unnested(model)
+    seen = {id(call.layer) for call in calls}
+    if hidden := [name for name, layer in prunable_layers(model).items() if id(layer) not in seen]:
+        raise ValueError(
+            f"The layers {hidden} are in a model that is called more than once, or as in training: "
+            "what they put out cannot be told apart."
+        )
+    inputs = [inputs] if len(model.inputs) == 1 else inputs
+    examples = [
+        np.asarray(array, tensor.dtype) for array, tensor in zip(inputs, model.inputs, strict=True)
+    ]
+
+    def known(part):
+        return dict(zip(map(id, model.inputs), (array[part] for array in examples), strict=True))
+
+    step = _step(calls, known(slice(1)))
+    for i in range(0, len(examples[0]), step):
+        values = _compute(calls, known(slice(i, i + step)))
+        for call in calls:
+            if isinstance(call.layer, PRUNABLE):
+                outputs = np.asarray(values[id(call.outputs[0])])
+                if getattr(call.layer, "data_format", None) == "channels_first":
+                    outputs = np.moveaxis(outputs, 1, -1)
+                yield call.name, outputs.reshape(-1, outputs.shape[-1])
 
 
 def distances(models, dense, inputs):

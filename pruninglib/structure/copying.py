@@ -4,7 +4,7 @@ import inspect
 import warnings
 
 from pruninglib.backend import keras
-from pruninglib.structure.graph import check_graph, check_model, graph_of, is_graph, leaves
+from pruninglib.structure.graph import check_built, check_graph, graph_of, is_graph, leaves
 
 
 def rebuild(model, change=None, input_shape=None):
@@ -69,7 +69,7 @@ def fresh_copy(model):
     A constraint set on a model that was compiled before is silently ignored, hence the copy.
     Raises ValueError as `rebuild`. A subclassed model is copied by its `from_config`.
     """
-    check_model(model)
+    check_built(model)
     twin = rebuild(model) if is_graph(model) else _copy_of_subclassed(model)
     for (_, layer), (_, original) in zip(leaves(twin), leaves(model), strict=True):
         copy_weights(layer, original)

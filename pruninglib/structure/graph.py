@@ -20,14 +20,17 @@ class Call(NamedTuple):
 
 
 def check_model(model):
-    """Raise unless `model` is a built Keras model with finite weights."""
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"Expected a Keras model, got {type(model).__name__}.")
-    if not model.built:
-        raise ValueError(
-            f"Model {model.name!r} was never built, so it has no weights. Call it on data, or "
-            "call model.build(input_shape), first."
-        )
+    """Raise unless `model` is a built Keras model with finite weights.
+
+    All weights are read, so that each public function that takes a model does this once, at its
+    door; what it calls looks at the structure alone.
+    """
+    check_built(model)
+    check_finite(model)
+
+
+def check_finite(model):
+    """Raise ValueError if a weight is NaN or infinite."""
     for weight in model.weights:
         values = np.asarray(weight)
         if values.dtype.kind in "fV" and not np.isfinite(values).all():
@@ -37,9 +40,20 @@ def check_model(model):
             )
 
 
+def check_built(model):
+    """Raise unless `model` is a built Keras model."""
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"Expected a Keras model, got {type(model).__name__}.")
+    if not model.built:
+        raise ValueError(
+            f"Model {model.name!r} was never built, so it has no weights. Call it on data, or "
+            "call model.build(input_shape), first."
+        )
+
+
 def check_graph(model):
-    """Raise unless `model` is a built Sequential or Functional Keras model with finite weights."""
-    check_model(model)
+    """Raise unless `model` is a built Sequential or Functional Keras model."""
+    check_built(model)
     if not is_graph(model):
         raise ValueError(
             f"Model {model.name!r} is subclassed, so its graph of layers cannot be read. "

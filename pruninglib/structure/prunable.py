@@ -1,6 +1,6 @@
 """Find the layers of a model that can be pruned, and choose among them."""
 
-from pruninglib.structure.graph import check_graph, check_model, is_graph, leaves, unnested
+from pruninglib.structure.graph import check_built, check_graph, is_graph, leaves, unnested
 from pruninglib.structure.layers import DEPTHWISE, PRUNABLE, is_prunable, kernel_of
 
 
@@ -8,10 +8,9 @@ def prunable_layers(model):
     """Return {name: layer} of the Dense and convolution layers of a model, in order.
 
     Those of nested models are named "model/layer". A subclassed model has its layers found where
-    Keras tracks them. Raises ValueError if there are none, or if the model is unbuilt or holds
-    NaN or infinite weights.
+    Keras tracks them. Raises ValueError if there are none, or if the model is unbuilt.
     """
-    check_model(model)
+    check_built(model)
     found = [(name, layer) for name, layer in leaves(model) if is_prunable(layer)]
     if not found:
         kinds = sorted({type(layer).__name__ for _, layer in leaves(model)})
@@ -107,7 +106,7 @@ def logits_layers(model):
     return names
 
 
-def check_same_kernels(dense, pruned):
+def check_same_kernels(pruned, dense):
     """Raise ValueError unless the models have the same layers in the same order."""
     of_pruned, of_dense = (
         {name: tuple(kernel_of(layer).shape) for name, layer in prunable_layers(model).items()}

@@ -21,7 +21,7 @@ def test_dead_units_are_those_that_never_change():
 def with_weights(values):
     model = make_mlp(100, [400], 2)
     model.get_layer("hidden_1").kernel.assign(values)
-    return next(kernel_statistics(model, seed=3))
+    return next(kernel_statistics(model, labels={"seed": 3}))
 
 
 def test_kurtosis_tells_a_gaussian_from_a_uniform_distribution():

@@ -2,6 +2,7 @@
 
 import sys
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +13,10 @@ import pruninglib as pl
 from pruninglib.plotting import pictures, slider
 from pruninglib.plotting.pictures import draw, left, views
 
-SHAPES = {"a": (3, 4), "b": (4, 2), "logits": (2, 2)}
+
+def chain_of_three():
+    parts = [keras.layers.Dense(4, name="a"), keras.layers.Dense(2, name="b")]
+    return keras.Sequential([keras.Input((3,)), *parts, keras.layers.Dense(2, name="logits")])
 
 
 def test_cells_are_means_and_keep_small_masks_as_they_are():
@@ -40,7 +44,8 @@ def test_masks_stand_side_by_side_each_with_its_own_black():
 
 
 def test_removed_units_take_the_weights_that_read_them():
-    found = left(SHAPES, {"a": np.array([1, 0, 1, 0]), "b": np.array([1, 1])})
+    masks = {"a": np.array([1, 0, 1, 0]), "b": np.array([1, 1])}
+    found = left(pl.prune(chain_of_three(), masks), masks)
     assert found["units"] == [3, 2, 2, 2] and found["sizes"] == [3, 4, 2, 2]
     assert found["shares"] == [0.5, 0.5, 1.0]
     assert list(found["cells"]) == ["a", "b"]
@@ -50,7 +55,7 @@ def test_removed_units_take_the_weights_that_read_them():
 def test_inputs_and_units_without_weights_are_not_left():
     mask = np.zeros((3, 4))
     mask[1, :2] = 1
-    found = left(SHAPES, {"a": mask})
+    found = left(pl.prune(chain_of_three(), {"a": mask}), ["a"])
     assert found["units"] == [1, 2, 2, 2] and found["shares"][0] == pytest.approx(2 / 12)
 
 

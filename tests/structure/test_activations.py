@@ -254,7 +254,7 @@ def test_models_with_two_inputs_are_refused():
         next(layer_rows(model, np.ones((3, 4))))
 
 
-def test_refuses_models_that_cannot_be_read(bad_model):
-    model, error, match = bad_model
+def test_refuses_models_that_cannot_be_read(unreadable_model):
+    model, error, match = unreadable_model
     with pytest.raises(error, match=match):
         next(layer_rows(model, np.ones((3, 4))))

@@ -21,8 +21,8 @@ def convolutional():
     return keras.Model(inputs, dense(4, "softmax", name="out")(x))
 
 
-def test_refuses_models_that_cannot_be_pruned(bad_model):
-    model, error, match = bad_model
+def test_refuses_models_that_cannot_be_pruned(unreadable_model):
+    model, error, match = unreadable_model
     with pytest.raises(error, match=match):
         prunable_layers(model)
 
