@@ -54,7 +54,13 @@ def small(setting, data, images):
     how = {"end": 0.2, "regrowth": 0.5, "seed": setting["seed"]}
     x, y = images.x_train, images.y_train
     return teacher, pl.prune_gradually(
-        student, teacher, x, y, setting["weights"], iterations, **how
+        student,
+        teacher,
+        x,
+        y,
+        1 - setting["weights"] / pl.count_parameters(student),
+        iterations,
+        **how,
     )
 
 
@@ -63,7 +69,9 @@ def shared(network, teacher, data, values, rate, seed):
     found = pl.share_weights(network, values)
     how = {"schedule": "linear", "distillation": 0.5, "seed": seed}
     x, y = data.x_train, data.y_train
-    return pl.retrain(found, teacher, x, y, 1000, rate, callbacks=[pl.HoldShared()], **how)
+    return pl.retrain(
+        found, teacher, x, y, 1000, learning_rate=rate, callbacks=[pl.HoldShared()], **how
+    )
 
 
 def pruned(setting, data, images):

@@ -68,12 +68,13 @@ CHANGES = [
 def pruned_gradually(data, share, units, teacher, epochs, shift, seed, **setting):
     network, whole = (pl.make_mlp(784, hidden, 10, seed=seed) for hidden in (units, SIZE))
     weights = round(share * pl.count_parameters(whole))
+    sparsity = 1 - weights / pl.count_parameters(network)
     iterations = epochs * (len(data.x_train) // BATCH)
     data = pl.shifted(data, shift)
     teacher = pl.baseline(data, teacher, seed=seed)
     images = data.x_train, data.y_train
     how = {"batch_size": BATCH, "seed": seed, **setting}
-    return pl.prune_gradually(network, teacher, *images, weights, iterations, **how)
+    return pl.prune_gradually(network, teacher, *images, sparsity, iterations, **how)
 
 
 def measure(setting):

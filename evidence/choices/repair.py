@@ -39,9 +39,10 @@ def measure(setting):
     network = pl.repair(pruned, model, data.x_train[:10000], ridge, passes)
     repaired = pl.evaluate(pl.eager(network), *images, model.loss)["accuracy"]
     iterations, rate, _ = LEVELS[setting["method"]]
-    rate *= pl.budget(model, pruned, iterations, EPOCHS * (len(data.x_train) // BATCH))
+    rate *= pl.budget(pruned, model, iterations, EPOCHS * (len(data.x_train) // BATCH))
     small = without_removed_units(network, masks)
-    pl.retrain(small, model, data.x_train, data.y_train, iterations, rate, "linear")
+    how = {"learning_rate": rate, "schedule": "linear"}
+    pl.retrain(small, model, data.x_train, data.y_train, iterations, **how)
     retrained = pl.evaluate(pl.eager(small), *images, model.loss)["accuracy"]
     return {"repaired": repaired, "retrained": retrained}
 

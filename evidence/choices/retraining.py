@@ -50,7 +50,7 @@ def measure(setting):
     copy = without_removed_units(pl.prune(network, {}), masks)
     how = {name: setting[name] for name in ("schedule", "learning_rate", "distillation")}
     if setting["schedule"] == "budget":  # a shrunk kernel does not tell what was lost
-        share = pl.budget(model, pruned, iterations, total)
+        share = pl.budget(pruned, model, iterations, total)
         how |= {"schedule": "linear", "learning_rate": share * setting["learning_rate"]}
     pl.retrain(copy, model, data.x_train, data.y_train, iterations, total=total, **how)
     return pl.evaluate(pl.eager(copy), data.x_validation, data.y_validation, copy.loss)

@@ -45,7 +45,8 @@ def measure(setting):
     images = data.x_validation, data.y_validation
     repaired = pl.evaluate(pl.eager(small), *images, dense.loss)["accuracy"]
     how = {"schedule": "linear", "distillation": DISTILLATION, "seed": setting["seed"]}
-    pl.retrain(small, dense, data.x_train, data.y_train, ITERATIONS, RATE, **how)
+    how["learning_rate"] = RATE
+    pl.retrain(small, dense, data.x_train, data.y_train, ITERATIONS, **how)
     distilled = pl.evaluate(pl.eager(small), *images, dense.loss)["accuracy"]
     return {"repaired": repaired, "distilled": distilled}
 

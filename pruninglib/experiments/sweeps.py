@@ -3,7 +3,7 @@
     table = pd.DataFrame(prune_sweep(model, dataset, {"weight": magnitude}, [0.5, 0.9]))
 
 Every row says what was asked (`sparsity`) and what was measured (`measured_sparsity`), and
-carries the caller's `labels`, such as seed=0.
+carries the caller's `labels`, such as {"seed": 0}. No sweep changes the model that it is given.
 """
 
 import contextlib
@@ -11,7 +11,6 @@ from functools import partial
 from itertools import product
 from time import perf_counter
 
-import numpy as np
 import pandas as pd
 
 from pruninglib.execution.numpy_runtime import count_compact, numpy_dense, sparse, sparse_library
@@ -19,17 +18,17 @@ from pruninglib.execution.runtimes import compiled, eager
 from pruninglib.experiments.evaluation import evaluate
 from pruninglib.progress_line import progress
 from pruninglib.pruning.masks import layer_scores, mask_levels
-from pruninglib.pruning.prune import held_masks, measure_sparsity, prune, set_masks
+from pruninglib.pruning.prune import held_masks, masked_copy, set_masks, share_of_zeros
 from pruninglib.recovery.repair import merge_units, repair
 from pruninglib.recovery.retraining import check_total, retrainer, without_removed_units
 from pruninglib.structure.costs import count_parameters
-from pruninglib.structure.layers import kernel_of, number_of_units
+from pruninglib.structure.graph import check_model
 from pruninglib.structure.prunable import default_layers, prunable_layers
 
 FEW = 0.25  # share of the weights below which multiplying them alone is faster in large batches
 
 
-def prune_sweep(model, dataset, criteria, sparsities, scope="layer", **labels):
+def prune_sweep(model, dataset, criteria, sparsities, *, scope="layer", labels=None):
     """Yield the test accuracy and loss of a model pruned in one shot, without retraining.
 
     Args:
@@ -37,12 +36,15 @@ def prune_sweep(model, dataset, criteria, sparsities, scope="layer", **labels):
         dataset: a `Dataset`.
         criteria: {method name: criterion}.
         sparsities: shares to prune, in [0, 1].
+        scope: "layer" or "global", as in `make_masks`.
+        labels: {column: value}, the same in all rows.
 
     One copy of the model serves all levels, each layer's scores are sorted once, the unpruned
     network is evaluated once, networks without some of their units in their small form, and those
     with few weights sparsely, if numba is installed.
     Rows add `parameters`: the weights that are left to store, not counting removed units.
     """
+    check_model(model)
     sparsities = list(sparsities)
     x, y, weights = dataset.x_test, dataset.y_test, model.get_weights()
     dense = evaluate(compiled(model), x, y, model.loss)
@@ -51,19 +53,19 @@ def prune_sweep(model, dataset, criteria, sparsities, scope="layer", **labels):
         pairs = levels(model, criterion, sparsities, scope)
         for sparsity, masks in progress(pairs, "sparsity", len(sparsities)):
             if pruned is None:
-                pruned = prune(model, masks)
+                pruned = masked_copy(model, masks)
                 run = compiled(pruned, frozen=False)
                 layers = default_layers(pruned) or None
             pruned.set_weights(weights)
             set_masks(pruned, masks)
             network_run, parameters = _soonest(pruned, masks, run)
-            yield {
-                **labels,
+            yield row(
+                labels,
                 **asked(dataset, method, scope, "pruned", sparsity),
-                "measured_sparsity": measure_sparsity(pruned, layers),
-                "parameters": parameters,
+                measured_sparsity=share_of_zeros(pruned, layers),
+                parameters=parameters,
                 **(evaluate(network_run, x, y, model.loss) if sparsity else dense),
-            }
+            )
 
 
 def _soonest(pruned, masks, run):
@@ -90,21 +92,17 @@ def recovery_sweep(
     dataset,
     criteria,
     sparsities,
+    *,
     iterations=(500,),
     hold_masks=(True,),
     starts=("pruned",),
-    learning_rate=0.008,
-    schedule="budget",
-    total=None,
     scope="layer",
     seed=0,
-    batch_size=128,
     examples=10_000,
     repairing=None,
-    distillation=0.0,
-    training=None,
+    retraining=None,
     visit=None,
-    **labels,
+    labels=None,
 ):
     """Yield the rows of `prune_sweep`, then those after repair and after retraining.
 
@@ -114,15 +112,20 @@ def recovery_sweep(
         hold_masks: True holds the mask while retraining, False lets the weights grow back.
         starts: the networks to measure and to retrain: "pruned"; "merged" by `merge_units`;
             "repaired" on the first `examples` training images. The last two always hold the mask.
-        repairing: {"ridge": ..., "passes": ...}, as in `repair`.
-        learning_rate, schedule, total, distillation, training: as in `retrain`.
+        seed: decides the order of the batches; it is a column of the rows.
+        repairing: {"ridge": ..., "passes": ...}, keyword arguments of `repair`.
+        retraining: {"learning_rate": ..., "total": ...}, keyword arguments of `retrain`.
         visit: function (row, network) that is called with each repaired or retrained network,
             such as to keep a copy (`strip`); the next one may be trained in its place.
+        scope, labels: as in `prune_sweep`.
 
     Rows after `prune_sweep` add seconds; those of retrained networks also start, mask ("held"
     or "free"), iterations and distillation. Sparsity 0 is the control: the dense network,
     treated alike; with schedule="budget" it learns only if `total` is given.
     """
+    check_model(model)
+    retraining = retraining or {}
+    schedule, total = retraining.get("schedule"), retraining.get("total")
     if unknown := set(starts) - {"pruned", "merged", "repaired"}:
         raise ValueError(f'starts must be among "pruned", "merged", "repaired", got {unknown}.')
     if schedule == "rewound" and iterations:
@@ -133,7 +136,6 @@ def recovery_sweep(
             "with its mask free. Add it, or pass hold_masks=(True,)."
         )
     sparsities = list(sparsities)
-    settings = (batch_size, seed, learning_rate, schedule, total, distillation, training or {})
     numbers = sorted(set(iterations))
     in_one = [numbers] if schedule == "constant" and numbers else [[n] for n in numbers]
     trainings = [
@@ -144,30 +146,33 @@ def recovery_sweep(
         "repaired": partial(repair, inputs=dataset.x_train[:examples], **repairing or {}),
     }
     ways = {stage: ways[stage] for stage in starts if stage in ways}
-    yield from prune_sweep(model, dataset, criteria, sparsities, scope, seed=seed, **labels)
+    labels = row(labels, seed=seed)
+    yield from prune_sweep(model, dataset, criteria, sparsities, scope=scope, labels=labels)
     for method, criterion in progress(criteria.items(), "criterion"):
         retrainers = []
         pairs = levels(model, criterion, sparsities, scope)
         for sparsity, masks in progress(pairs, "sparsity", len(sparsities)):
-            pruned = prune(model, masks)
+            pruned = masked_copy(model, masks)
             if not retrainers:
-                retrainers = [retrainer(model, masks, dataset, each, *settings) for each in in_one]
+                how = partial(retrainer, model, masks, dataset, seed=seed, **retraining)
+                retrainers = [how(iterations=each) for each in in_one]
             recovered = _recover(model, pruned, masks, ways, product(trainings, retrainers))
             for stage, network, columns in recovered:
                 if stage == "retrained":
-                    columns["distillation"] = distillation
-                row = {
-                    **labels,
-                    "seed": seed,
+                    columns["distillation"] = retraining.get("distillation", 0.0)
+                # one without the units that were removed has as many zeros as with them
+                whole = network.count_params() == pruned.count_params()
+                found = row(
+                    labels,
                     **asked(dataset, method, scope, stage, sparsity),
-                    "measured_sparsity": sparsity_within(model, network),
-                    "parameters": count_parameters(network, nonzero=True),
+                    measured_sparsity=share_of_zeros(network if whole else pruned),
+                    parameters=count_parameters(network, nonzero=True),
                     **columns,
                     **evaluate(eager(network), dataset.x_test, dataset.y_test, network.loss),
-                }
+                )
                 if visit:
-                    visit(row, network)
-                yield row
+                    visit(found, network)
+                yield found
 
 
 def _recover(model, pruned, masks, ways, trainings):
@@ -209,6 +214,14 @@ def levels(model, criterion, sparsities, scope):
     return zip(sparsities, mask_levels(scores, sparsities, scope), strict=True)
 
 
+def row(labels, **columns):
+    """Return a row with the caller's labels, which must not be columns that it has already."""
+    labels = dict(labels or {})
+    if taken := sorted(set(labels) & set(columns)):
+        raise ValueError(f"The labels {taken} are columns of the rows already. Rename them.")
+    return labels | columns
+
+
 def asked(dataset, method, scope, stage, sparsity):
     """Return the columns of a row that say what was asked for."""
     return {
@@ -220,18 +233,7 @@ def asked(dataset, method, scope, stage, sparsity):
     }
 
 
-def sparsity_within(model, network):
-    """Return the sparsity of a network that may have fewer units than the dense model."""
-    dense, found = prunable_layers(model), prunable_layers(network)
-    names = default_layers(model)
-    if all(kernel_of(found[name]).shape == kernel_of(dense[name]).shape for name in names):
-        return measure_sparsity(network)
-    sizes = np.array([np.prod(kernel_of(dense[name]).shape) for name in names])
-    left = [number_of_units(found[name]) / number_of_units(dense[name]) for name in names]
-    return float(1 - sizes @ left / sizes.sum())
-
-
-def sensitivity(model, criterion, sparsities, data, include=None, exclude=(), **labels):
+def sensitivity(model, criterion, sparsities, data, *, include=None, exclude=(), labels=None):
     """Yield the accuracy and loss of a model of which only one layer is pruned, for each layer.
 
     Args:
@@ -240,29 +242,31 @@ def sensitivity(model, criterion, sparsities, data, include=None, exclude=(), **
         sparsities: shares to prune of a layer, in [0, 1].
         data: (inputs, integer labels), better those of a validation set than of the test set.
         include, exclude: layers, as in `make_masks`.
+        labels: {column: value}, the same in all rows.
 
     Rows add layer, sparsity, measured_sparsity (of that layer), accuracy, loss, and lost, the
     accuracy of the dense model minus this one (Li et al. 2017 draw such curves).
     """
+    check_model(model)
     scores = layer_scores(model, criterion, "layer", include, exclude)
     sparsities, (x, y) = list(sparsities), data
     dense = evaluate(compiled(model), x, y, model.loss)
     nothing = next(mask_levels(scores, [0.0]))
-    pruned = prune(model, nothing)
+    pruned = masked_copy(model, nothing)
     run = compiled(pruned, frozen=False)
     layers, originals = prunable_layers(pruned), prunable_layers(model)
     for name, found in progress(scores.items(), "layer"):
         for sparsity, masks in zip(sparsities, mask_levels({name: found}, sparsities), strict=True):
             set_masks(pruned, masks)
             result = evaluate(run, x, y, model.loss) if sparsity else dense
-            yield {
-                **labels,
-                "layer": name,
-                "sparsity": sparsity,
-                "measured_sparsity": measure_sparsity(pruned, [name]),
+            yield row(
+                labels,
+                layer=name,
+                sparsity=sparsity,
+                measured_sparsity=share_of_zeros(pruned, [name]),
                 **result,
-                "lost": dense["accuracy"] - result["accuracy"],
-            }
+                lost=dense["accuracy"] - result["accuracy"],
+            )
             layers[name].set_weights(originals[name].get_weights())
         set_masks(pruned, {name: nothing[name]})
 

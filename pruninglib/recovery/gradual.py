@@ -271,8 +271,9 @@ def prune_gradually(
     dense,
     x,
     y,
-    weights,
+    sparsity,
     iterations,
+    *,
     learning_rate=0.002,
     end=0.6,
     regrowth=0.3,
@@ -283,7 +284,7 @@ def prune_gradually(
     seed=0,
     **training,
 ):
-    """Train a network in place and prune it meanwhile, until so many weights are left; return it.
+    """Train a network in place and prune it meanwhile, to a sparsity; return it.
 
     The smallest weights go, in all layers, those of the logits too; biases stay. The rate decays
     to zero over all iterations like half a period of a cosine.
@@ -292,7 +293,8 @@ def prune_gradually(
         network: a model, most often one without training.
         dense: a trained model to learn from, of any size.
         x, y: float32 inputs and integer labels.
-        weights: number of weights that are left in the kernels together.
+        sparsity: share in [0, 1) of the weights of all kernels together that goes, those of the
+            logits among them.
         iterations: batches of training, 40 at least.
         end: share of the iterations after which all is pruned; pruning begins after 5 % of them.
             0.6 did better than 0.2 in 10 epochs of MNIST, 0.2, with regrowth=0.5, in 100. The
@@ -308,8 +310,9 @@ def prune_gradually(
     """
     layers = prunable_layers(network)
     size = sum(math.prod(kernel_of(layer).shape) for layer in layers.values())
-    if not 0 < weights <= size:
-        raise ValueError(f"weights must be from 1 to the {size:,} of the network, got {weights}.")
+    check_sparsity(sparsity)
+    if round(sparsity * size) == size:
+        raise ValueError(f"A sparsity of {sparsity} leaves none of the {size:,} weights.")
     if iterations < 40:
         raise ValueError(f"Expected 40 iterations or more, got {iterations}.")
     when = {
@@ -318,9 +321,7 @@ def prune_gradually(
         "scope": scope,
     }
     last = int(end * iterations)
-    callbacks = [
-        GradualPruning(magnitude, 1 - weights / size, end=last, include=list(layers), **when)
-    ]
+    callbacks = [GradualPruning(magnitude, sparsity, end=last, include=list(layers), **when)]
     if regrowth:
         callbacks.append(Regrowth(regrowth, end=iterations * 9 // 10, **when))
     return retrain(
@@ -329,13 +330,13 @@ def prune_gradually(
         x,
         y,
         iterations,
-        learning_rate,
-        "rewound",  # to the start: all of the cosine
-        iterations,
-        distillation,
-        batch_size,
-        seed,
-        callbacks,
+        learning_rate=learning_rate,
+        schedule="rewound",  # to the start: all of the cosine
+        total=iterations,
+        distillation=distillation,
+        batch_size=batch_size,
+        seed=seed,
+        callbacks=callbacks,
         steps_per_execution=math.gcd(iterations, 50),
         **training,
     )

@@ -13,8 +13,9 @@ import numpy as np
 
 from pruninglib.backend import keras
 from pruninglib.progress_line import progress
-from pruninglib.pruning.prune import HoldMask, held_masks
+from pruninglib.pruning.prune import held_masks
 from pruninglib.recovery.least_squares import fit
+from pruninglib.registered import HoldMask
 from pruninglib.structure.activations import (
     IN_MEMORY,
     assign_matrix,
@@ -24,7 +25,7 @@ from pruninglib.structure.activations import (
     matrix,
 )
 from pruninglib.structure.copying import fresh_copy
-from pruninglib.structure.graph import dense_chain
+from pruninglib.structure.graph import check_model, dense_chain
 from pruninglib.structure.layers import constrained
 from pruninglib.structure.prunable import check_same_kernels, prunable_layers
 
@@ -95,13 +96,19 @@ def repair(pruned, dense, inputs, ridge=1e-2, passes=3):
 def _check(pruned, dense, ridge):
     if not ridge > 0:
         raise ValueError(f"ridge must be above 0, got {ridge}. The default is 1e-2.")
-    check_same_kernels(dense, pruned)
+    _check_models(pruned, dense)
     layers = prunable_layers(pruned).values()
     if not any(map(held_masks, layers)):
         raise ValueError(
             f"Model {pruned.name!r} holds no mask. Use prune(model, masks), or hold(model) if it "
             "has its zeros already."
         )
+
+
+def _check_models(pruned, dense):
+    check_model(pruned)
+    check_model(dense)
+    check_same_kernels(pruned, dense)
 
 
 def _seen(chunks):
@@ -158,7 +165,7 @@ def merge_units(pruned, dense, threshold=0.45):
         pruned: `dense` pruned with unit masks, a chain of Dense layers; it is left untouched.
         dense: the model that was pruned.
     """
-    check_same_kernels(dense, pruned)
+    _check_models(pruned, dense)
     try:
         layers = [x for x in dense_chain(pruned) if isinstance(x, keras.layers.Dense)]
     except ValueError as error:

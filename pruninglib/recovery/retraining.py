@@ -6,11 +6,12 @@ from math import gcd
 import numpy as np
 
 from pruninglib.backend import keras
-from pruninglib.pruning.prune import measure_sparsity, prune, set_masks
-from pruninglib.pruning.shrink import CannotShrink, shrink
+from pruninglib.pruning.prune import masked_copy, set_masks, share_of_zeros
+from pruninglib.pruning.shrink import CannotShrink, smaller
 from pruninglib.recovery.training import compile_training, fit_batches, to_tensor
 from pruninglib.registered import EndOf
 from pruninglib.structure.copying import fresh_copy
+from pruninglib.structure.graph import check_model
 from pruninglib.structure.layers import kernel_of
 from pruninglib.structure.prunable import check_same_kernels, logits_layers, prunable_layers
 from pruninglib.structure.targets import targets
@@ -22,6 +23,7 @@ def retrain(
     x,
     y,
     iterations,
+    *,
     learning_rate=0.008,
     schedule="budget",
     total=None,
@@ -54,7 +56,9 @@ def retrain(
     units, tried on MNIST alone, wanted less, 0.004, weights at 99 % more, 0.016. A distillation of
     0.5 helped repaired networks a little.
     """
-    share = budget(dense, pruned, iterations, total) if schedule == "budget" else 1
+    check_model(pruned)
+    check_model(dense)
+    share = _budget(pruned, dense, iterations, total) if schedule == "budget" else 1
     rate = rates(schedule, learning_rate * share, iterations, total)
     compile_training(pruned, iterations, rate, **own_loss(pruned) | training)
     labels = targets(y, pruned.loss, pruned.output_shape[-1])
@@ -68,13 +72,14 @@ def retrainer(
     masks,
     dataset,
     iterations,
-    batch_size,
-    seed,
-    learning_rate,
-    schedule,
-    total,
-    distillation,
-    training,
+    *,
+    learning_rate=0.008,
+    schedule="budget",
+    total=None,
+    distillation=0.0,
+    batch_size=128,
+    seed=0,
+    **training,
 ):
     """Return a function (pruned, masks, held) that retrains from a pruned model's weights.
 
@@ -89,12 +94,12 @@ def retrainer(
         model: the dense model.
         iterations: numbers in ascending order; the schedule is that of the last.
         masks: masks for the same layers, and of the same kind, as those of the models to come.
-        learning_rate, schedule, total, distillation, training: as in `retrain`.
+        learning_rate and what follows: as in `retrain`.
     """
     last = iterations[-1]
     rate = EndOf(rates(schedule, learning_rate, last, total))
     training = {"steps_per_execution": gcd(*iterations, 50)} | own_loss(model) | training
-    twin = compile_training(prune(model, masks), last, rate, **training)
+    twin = compile_training(masked_copy(model, masks), last, rate, **training)
     taught_twin = taught(twin, model, distillation)
     x = to_tensor(dataset.x_train)
     labels = targets(dataset.y_train, twin.loss, twin.output_shape[-1])
@@ -113,7 +118,7 @@ def retrainer(
             set_masks(network, masks if held else free)
             for variable, value in zip(network.optimizer.variables, fresh, strict=True):
                 variable.assign(value)
-        rate.scale.assign(budget(model, pruned, last, total) if schedule == "budget" else 1)
+        rate.scale.assign(_budget(pruned, model, last, total) if schedule == "budget" else 1)
         for done, number in pairwise([0, *iterations]):
             fit_batches(learner, x, labels, number - done, batch_size, seed, done=done)
             yield number, network
@@ -133,10 +138,10 @@ def without_removed_units(pruned, masks):
     if all(mask.ndim > 1 or mask.all() for mask in masks.values()):
         return pruned
     try:
-        smaller = shrink(pruned)
+        network = smaller(pruned)
     except CannotShrink:
         return pruned
-    return smaller if smaller.count_params() < pruned.count_params() else pruned
+    return network if network.count_params() < pruned.count_params() else pruned
 
 
 def rates(schedule, learning_rate, iterations, total):
@@ -163,7 +168,7 @@ def check_total(total, least=1):
         )
 
 
-def budget(dense, pruned, iterations, total=None):
+def budget(pruned, dense, iterations, total=None):
     """Return the share of the full learning rate that a retraining should begin with.
 
     The larger of two: how far pruning moved the weights, relative to their norm and to the root
@@ -171,19 +176,35 @@ def budget(dense, pruned, iterations, total=None):
     dense training; at most 1 (Zimmer et al. 2023). So a network that lost nothing is hardly
     disturbed. Without `total` the first alone decides, and such a network stays as it is.
 
+    Args:
+        pruned: the model to retrain, as it was pruned or repaired.
+        dense: the model that was pruned. Both are left as they are.
+        iterations, total: of the retraining, and of the training of `dense`.
+
     >>> model = pl.make_mlp(4, [6, 5], 3)
     >>> budget(model, model, iterations=100, total=1000)
     0.1
     """
+    check_model(pruned)
+    check_model(dense)
+    return _budget(pruned, dense, iterations, total)
+
+
+def _budget(pruned, dense, iterations, total):
     if total is not None:
         check_total(total)
-    check_same_kernels(dense, pruned)
+    check_same_kernels(pruned, dense)
     kernels = {name: np.asarray(kernel_of(layer)) for name, layer in prunable_layers(dense).items()}
     found = {name: np.asarray(kernel_of(layer)) for name, layer in prunable_layers(pruned).items()}
     removed = {name: np.where(found[name] == 0, kernel, 0) for name, kernel in kernels.items()}
     moved, norm = (np.sqrt(sum(np.sum(w**2) for w in k.values())) for k in (removed, kernels))
     losers = [name for name, weights in removed.items() if weights.any()]
-    sparsity = measure_sparsity(pruned, losers) if losers else 0
+    if not losers and any((kernels[name] == 0)[found[name] != 0].any() for name in kernels):
+        raise ValueError(
+            f"Model {dense.name!r} has zeros where {pruned.name!r} has none: pass the pruned model "
+            "first, then the dense one."
+        )
+    sparsity = share_of_zeros(pruned, losers) if losers else 0
     shares = [moved / norm / sparsity**0.5 if sparsity else 0, iterations / total if total else 0]
     return float(min(1, max(shares)))
 

@@ -30,7 +30,7 @@ def measured(model, tiny):
 @pytest.mark.parametrize("scope", ["layer", "global"])
 def test_prune_sweep_measures_what_pruning_each_time_anew_does(scope, trained, tiny):
     levels = [0, 0.25, 0.75]
-    rows = list(prune_sweep(trained, tiny, CRITERIA, levels, scope, seed=7))
+    rows = list(prune_sweep(trained, tiny, CRITERIA, levels, scope=scope, labels={"seed": 7}))
     assert [(r["method"], r["sparsity"]) for r in rows] == [
         (m, s) for m in CRITERIA for s in levels
     ]
@@ -77,7 +77,7 @@ def test_sweeps_leave_the_model_as_it_was(trained, tiny):
 
 def test_prune_sweep_takes_any_function_as_criterion(trained, tiny):
     criteria = {"random": random_scores, "largest": lambda kernel: -np.abs(kernel)}
-    table = pd.DataFrame(prune_sweep(trained, tiny, criteria, [0.5], learning_rate=0.1))
+    table = pd.DataFrame(prune_sweep(trained, tiny, criteria, [0.5], labels={"learning_rate": 0.1}))
     assert table["method"].tolist() == ["random", "largest"]
     assert (table["learning_rate"] == 0.1).all() and (table["measured_sparsity"] == 0.5).all()
 
@@ -101,3 +101,14 @@ def test_a_model_that_holds_masks_is_refused(trained, tiny):
 def test_every_row_says_what_was_asked(trained, tiny):
     table = pd.DataFrame(prune_sweep(trained, tiny, CRITERIA, [0, 0.5]))
     assert table[[*ASKED, "measured_sparsity"]].notna().all().all()
+
+
+@pytest.mark.parametrize("typo", [{"scop": "global"}, {"label": {"seed": 1}}, {"seed": 1}])
+def test_a_typo_is_an_error_and_no_column(typo, trained, tiny):
+    with pytest.raises(TypeError):
+        next(prune_sweep(trained, tiny, CRITERIA, [0.5], **typo))
+
+
+def test_a_label_does_not_replace_a_column(trained, tiny):
+    with pytest.raises(ValueError, match=r"The labels \['accuracy'\] are columns .* Rename"):
+        next(prune_sweep(trained, tiny, CRITERIA, [0.5], labels={"accuracy": 1}))

@@ -1,5 +1,7 @@
 """Rows for each training, measured as one careful experiment at a time does."""
 
+from inspect import Parameter, signature
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,9 +19,12 @@ from pruninglib import (
     retrain,
     unit_norm,
 )
+from pruninglib.recovery.retraining import retrainer
 
 CRITERIA = {"weight": magnitude, "unit": unit_norm}
 ASKED = ["dataset", "method", "scope", "stage", "sparsity"]
+
+SGD = {"learning_rate": 0.1, "optimizer": "sgd"}
 
 
 def measured(model, tiny):
@@ -41,14 +46,11 @@ def recovery(trained, tiny):
             iterations=(10,),
             hold_masks=(True, False),
             starts=("pruned", "repaired"),
-            learning_rate=0.1,
-            total=200,
-            training={"optimizer": "sgd"},
             seed=3,
-            batch_size=40,
             examples=100,
             repairing={"ridge": 0.1},
-            recipe="short",
+            retraining=SGD | {"total": 200, "batch_size": 40},
+            labels={"recipe": "short"},
         )
     )
 
@@ -139,21 +141,21 @@ def test_retrained_rows_measure_what_retrain_makes_of_the_start(
 
 
 def test_distilled_rows_measure_what_retrain_makes_with_distillation(trained, tiny):
-    settings = {"learning_rate": 0.1, "schedule": "linear", "batch_size": 40, "seed": 3}
-    how = settings | {"iterations": (10,), "training": {"optimizer": "sgd"}, "distillation": 0.5}
-    rows = recovery_sweep(trained, tiny, {"weight": magnitude}, [0.75], **how)
+    how = SGD | {"schedule": "linear", "batch_size": 40, "distillation": 0.5}
+    arguments = {"iterations": (10,), "seed": 3, "retraining": how}
+    rows = recovery_sweep(trained, tiny, {"weight": magnitude}, [0.75], **arguments)
     (row,) = (row for row in rows if row["stage"] == "retrained")
-    network, how = pruned(trained, "weight"), {"distillation": 0.5, "optimizer": "sgd"}
-    retrain(network, trained, tiny.x_train, tiny.y_train, 10, **settings, **how)
+    network = pruned(trained, "weight")
+    retrain(network, trained, tiny.x_train, tiny.y_train, 10, seed=3, **how)
     assert row["distillation"] == 0.5
     assert row["loss"] == pytest.approx(measured(network, tiny)["loss"], rel=1e-3)
 
 
 def test_at_a_constant_rate_one_training_yields_all_numbers_of_iterations(trained, tiny):
-    how = {"schedule": "constant", "learning_rate": 0.02, "batch_size": 40}
+    how = {"retraining": {"schedule": "constant", "learning_rate": 0.02, "batch_size": 40}}
     both, alone = (
-        pd.DataFrame(recovery_sweep(trained, tiny, CRITERIA, [0, 0.75], numbers, **how))
-        for numbers in ((20, 5), (20,))
+        pd.DataFrame(recovery_sweep(trained, tiny, CRITERIA, [0, 0.75], iterations=n, **how))
+        for n in ((20, 5), (20,))
     )
     both, alone = (rows[rows["stage"] == "retrained"] for rows in (both, alone))
     assert both["iterations"].tolist() == [5, 20] * 4
@@ -166,14 +168,14 @@ def test_at_a_constant_rate_one_training_yields_all_numbers_of_iterations(traine
 
 def test_a_total_that_is_missing_is_told_before_the_work(trained, tiny):
     with pytest.raises(ValueError, match=r"total must be .* got None"):
-        next(recovery_sweep(trained, tiny, CRITERIA, [0.75], schedule="rewound"))
+        next(recovery_sweep(trained, tiny, CRITERIA, [0.75], retraining={"schedule": "rewound"}))
 
 
 def test_without_a_total_the_weights_alone_decide_the_rate(trained, tiny):
-    how = {"iterations": (3,), "training": {"optimizer": "sgd"}, "learning_rate": 0.1}
+    how = {"iterations": (3,), "retraining": SGD}
     *_, row = recovery_sweep(trained, tiny, {"weight": magnitude}, [0.75], **how)
     network = pruned(trained, "weight")
-    retrain(network, trained, tiny.x_train, tiny.y_train, 3, 0.1, optimizer="sgd")
+    retrain(network, trained, tiny.x_train, tiny.y_train, 3, **SGD)
     assert row["loss"] == pytest.approx(measured(network, tiny)["loss"], rel=1e-3)
 
 
@@ -201,7 +203,7 @@ def test_repaired_networks_alone_may_be_retrained_and_the_dense_one_is_left_as_i
     trained, tiny
 ):
     before = trained.get_weights()
-    settings = {"starts": ("repaired",), "schedule": "linear", "training": {"optimizer": "sgd"}}
+    settings = {"starts": ("repaired",), "retraining": SGD | {"schedule": "linear"}}
     rows = list(recovery_sweep(trained, tiny, {"w": magnitude}, [0.5], iterations=(1,), **settings))
     assert [row["stage"] for row in rows] == ["pruned", "repaired", "retrained"]
     assert rows[-1]["start"] == "repaired"
@@ -213,8 +215,8 @@ def test_repaired_networks_alone_may_be_retrained_and_the_dense_one_is_left_as_i
     ("settings", "message"),
     [
         ({"starts": ("pruned", "dense")}, r"starts must be .*got {'dense'}"),
-        ({"schedule": "cosine"}, r"schedule must be .*got 'cosine'"),
-        ({"schedule": "rewound"}, r"total must be .*got None"),
+        ({"retraining": {"schedule": "cosine"}}, r"schedule must be .*got 'cosine'"),
+        ({"retraining": {"schedule": "rewound"}}, r"total must be .*got None"),
         (
             {"starts": ("repaired",), "hold_masks": (True, False)},
             r"hold_masks has False.*only \"pruned\" can be retrained.*hold_masks=\(True,\)",
@@ -224,3 +226,33 @@ def test_repaired_networks_alone_may_be_retrained_and_the_dense_one_is_left_as_i
 def test_bad_arguments_are_refused(settings, message, trained, tiny):
     with pytest.raises(ValueError, match=message):
         list(recovery_sweep(trained, tiny, {"weight": magnitude}, [0.5], **settings))
+
+
+@pytest.mark.parametrize(
+    "typo",
+    [
+        {"scop": "global"},
+        {"iteration": (5,)},
+        {"retraining": {"learning_rat": 0.1}},
+        {"repairing": {"rige": 0.1}},
+        {"retraining": {"seed": 1}},
+    ],
+)
+def test_a_typo_is_an_error_and_no_column(typo, trained, tiny):
+    how = {"iterations": (1,), "starts": ("pruned", "repaired")} | typo
+    with pytest.raises(TypeError):
+        list(recovery_sweep(trained, tiny, {"weight": magnitude}, [0.5], **how))
+
+
+@pytest.mark.parametrize("label", ["sparsity", "accuracy", "seed", "parameters"])
+def test_a_label_does_not_replace_a_column(label, trained, tiny):
+    with pytest.raises(ValueError, match=rf"labels \['{label}'\] are columns .* Rename"):
+        list(recovery_sweep(trained, tiny, {"w": magnitude}, [0.5], labels={label: 1}))
+
+
+def test_what_retrains_many_networks_has_the_defaults_of_retrain():
+    one, many = (signature(function).parameters for function in (retrain, retrainer))
+    shared = [name for name in many if many[name].default is not Parameter.empty]
+    assert shared == ["learning_rate", "schedule", "total", "distillation", "batch_size", "seed"]
+    for name in shared:
+        assert many[name].default == one[name].default

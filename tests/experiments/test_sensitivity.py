@@ -27,7 +27,7 @@ def criterion(request):
 
 def test_rows_equal_those_of_models_with_one_layer_pruned(trained, tiny, criterion):
     data = tiny.x_validation, tiny.y_validation
-    table = pd.DataFrame(sensitivity(trained, criterion, SPARSITIES, data, seed=3))
+    table = pd.DataFrame(sensitivity(trained, criterion, SPARSITIES, data, labels={"seed": 3}))
     assert list(table["layer"]) == ["hidden_1"] * 3 + ["hidden_2"] * 3
     assert set(table["seed"]) == {3}
     dense = evaluate(compiled(trained), *data, trained.loss)["accuracy"]
@@ -80,3 +80,8 @@ def test_refuses_models_that_cannot_be_pruned(bad_model, tiny):
     model, error, match = bad_model
     with pytest.raises(error, match=match):
         list(sensitivity(model, magnitude, [0.5], (tiny.x_test, tiny.y_test)))
+
+
+def test_a_typo_is_an_error_and_no_column(trained, tiny):
+    with pytest.raises(TypeError):
+        next(sensitivity(trained, magnitude, [0.5], (tiny.x_test, tiny.y_test), exclud="logits"))

@@ -1,4 +1,4 @@
-"""Gradual pruning ends at the number of weights asked for, the logits layer included."""
+"""Gradual pruning ends at the sparsity asked for, the logits layer included."""
 
 import keras
 import numpy as np
@@ -9,11 +9,11 @@ from pruninglib import count_parameters, make_mlp, prune_gradually
 SIZE = 4 * 8 + 8 * 5 + 5 * 3
 
 
-def pruned(trained, tiny, weights=30, iterations=60, **settings):
+def pruned(trained, tiny, sparsity=1 - 30 / SIZE, iterations=60, **settings):
     network = make_mlp(4, (8, 5), 3, seed=1)
     settings = {"batch_size": 40, "seed": 3, "learning_rate": 0.02} | settings
     images = tiny.x_train, tiny.y_train
-    found = prune_gradually(network, trained, *images, weights, iterations, **settings)
+    found = prune_gradually(network, trained, *images, sparsity, iterations, **settings)
     assert found is network
     return network
 
@@ -45,7 +45,8 @@ def test_biases_stay(trained, tiny):
     parts = [keras.layers.Dense(8, "relu"), keras.layers.Dense(3)]
     network = keras.Sequential([keras.Input((4,)), *parts])
     images = tiny.x_train, tiny.y_train
-    prune_gradually(network, trained, *images, 10, 40, learning_rate=0.02, batch_size=40)
+    sparsity = 1 - 10 / (4 * 8 + 8 * 3)
+    prune_gradually(network, trained, *images, sparsity, 40, learning_rate=0.02, batch_size=40)
     kernels, biases = network.get_weights()[::2], network.get_weights()[1::2]
     assert sum(map(np.count_nonzero, kernels)) == 10
     assert sum(map(np.count_nonzero, biases)) > 3
@@ -54,8 +55,9 @@ def test_biases_stay(trained, tiny):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"weights": 0}, rf"weights must be from 1 to the {SIZE} of the network, got 0"),
-        ({"weights": SIZE + 1}, rf"from 1 to the {SIZE} of the network, got {SIZE + 1}"),
+        ({"sparsity": 30}, r"sparsity must lie in \[0, 1\], got 30\. Pass 0\.9 for 90 %"),
+        ({"sparsity": 1}, rf"A sparsity of 1 leaves none of the {SIZE} weights"),
+        ({"sparsity": 0.999}, rf"A sparsity of 0\.999 leaves none of the {SIZE} weights"),
         ({"iterations": 39}, "Expected 40 iterations or more, got 39"),
     ],
 )

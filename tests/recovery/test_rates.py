@@ -70,13 +70,13 @@ def test_an_optimizer_follows_the_scale_without_a_new_compilation():
 def test_budget_is_what_pruning_moved_over_the_norm_and_the_root_of_the_sparsity():
     model = two_layers()
     pruned = prune(model, {"hidden_1": np.array([[0, 0], [0, 1]])})
-    assert budget(model, pruned, 1, 1000) == pytest.approx(3 / 13 / np.sqrt(3 / 4))
+    assert budget(pruned, model, 1, 1000) == pytest.approx(3 / 13 / np.sqrt(3 / 4))
 
 
 def test_budget_is_at_least_the_share_of_the_iterations():
     model = two_layers()
     pruned = prune(model, {"hidden_1": np.array([[0, 0], [0, 1]])})
-    assert budget(model, pruned, 30, 100) == pytest.approx(0.3)
+    assert budget(pruned, model, 30, 100) == pytest.approx(0.3)
 
 
 def test_budget_is_1_at_most():
@@ -84,31 +84,31 @@ def test_budget_is_1_at_most():
     assert budget(model, model, 20, 10) == 1
     model.get_layer("logits").kernel.assign([[0], [0.01]])
     only_the_largest = prune(model, {"hidden_1": np.array([[1, 1], [1, 0]])})
-    assert budget(model, only_the_largest, 1, 10) == 1
+    assert budget(only_the_largest, model, 1, 10) == 1
 
 
 def test_budget_of_a_network_that_lost_nothing_is_the_share_of_the_iterations():
     model = two_layers()
-    assert budget(model, prune(model, {"hidden_1": np.ones(2)}), 3, 12) == 0.25
+    assert budget(prune(model, {"hidden_1": np.ones(2)}), model, 3, 12) == 0.25
 
 
 def test_budget_of_a_repaired_network_is_that_of_the_pruned_one(mlp, tiny):
     pruned = prune(mlp, make_masks(mlp, magnitude, 0.5))
     repaired = repair(pruned, mlp, tiny.x_train)
     assert np.abs(repaired.get_weights()[1] - pruned.get_weights()[1]).max() > 0.01
-    found = budget(mlp, pruned, 1, 1000)
-    assert 0.1 < found < 1 and budget(mlp, repaired, 1, 1000) == found
+    found = budget(pruned, mlp, 1, 1000)
+    assert 0.1 < found < 1 and budget(repaired, mlp, 1, 1000) == found
 
 
 def test_budget_counts_pruned_logits():
     model = two_layers()
     pruned = prune(model, {"logits": np.array([[0], [1]])})
-    assert budget(model, pruned, 1, 1000) > 0.9
+    assert budget(pruned, model, 1, 1000) > 0.9
 
 
 def test_without_a_total_what_was_moved_decides_alone(mlp):
     pruned = prune(mlp, make_masks(mlp, magnitude, 0.5))
-    assert 0 < budget(mlp, pruned, 1000) == budget(mlp, pruned, 1, 1000) < 1
+    assert 0 < budget(pruned, mlp, 1000) == budget(pruned, mlp, 1, 1000) < 1
     assert budget(mlp, mlp, 1000) == 0
 
 
@@ -127,7 +127,7 @@ def test_rewinding_further_than_the_start_is_refused(total):
 def test_budget_of_a_shrunk_model_is_refused(mlp):
     smaller = shrink(prune(mlp, make_masks(mlp, unit_norm, 0.5)))
     with pytest.raises(ValueError, match=r"one that was pruned, with the same layers, not shrunk"):
-        budget(mlp, smaller, 1, 10)
+        budget(smaller, mlp, 1, 10)
 
 
 def test_unknown_schedule_is_refused():
@@ -139,3 +139,10 @@ def test_budget_refuses_models_that_cannot_be_read(bad_model):
     model, error, match = bad_model
     with pytest.raises(error, match=match):
         budget(model, model, 1, 10)
+
+
+def test_models_in_the_other_order_are_refused(mlp):
+    """What was lost would be nothing, and the network not trained at all."""
+    pruned = prune(mlp, make_masks(mlp, magnitude, 0.5))
+    with pytest.raises(ValueError, match=r"zeros where .* has none: pass the pruned model first"):
+        budget(mlp, pruned, 1, 1000)

@@ -27,7 +27,6 @@ from pruninglib.recovery import retraining
 from pruninglib.recovery.retraining import without_removed_units
 
 ITERATIONS, BATCH, SEED, RATE, TOTAL = 15, 40, 3, 0.01, 200
-SETTINGS = (ITERATIONS, BATCH, SEED, RATE, "budget", TOTAL, 0.0)
 DECAYS = {"budget": "linear", "linear": "linear", "constant": "constant", "rewound": "cosine"}
 SGD = {"optimizer": "sgd", "learning_rate": 0.1}  # traced in a third of the time of Adam
 
@@ -57,7 +56,7 @@ def assert_same_weights(found, expected):
 @pytest.mark.parametrize("schedule", DECAYS)
 def test_retraining_by_name_is_training_by_that_rate_with_masks_held(schedule, trained, tiny):
     pruned = halved(trained)
-    share = budget(trained, pruned, ITERATIONS, TOTAL) if schedule == "budget" else 1
+    share = budget(pruned, trained, ITERATIONS, TOTAL) if schedule == "budget" else 1
     total = ITERATIONS if schedule == "rewound" else TOTAL  # to the start: the whole cosine
     found = retrained(pruned, trained, tiny, schedule=schedule, total=total, **SGD)
     assert found is pruned
@@ -172,7 +171,7 @@ def test_distillation_of_probabilities_is_refused(make, tiny):
         retrained(pruned, model, tiny, distillation=0.5, schedule="linear")
     student = keras.Sequential([keras.Input((4,)), dense(3, None)])
     with refused:
-        prune_gradually(student, model, tiny.x_train, tiny.y_train, 5, 40, jit_compile=False)
+        prune_gradually(student, model, tiny.x_train, tiny.y_train, 0.5, 40, jit_compile=False)
 
 
 def test_distillation_of_a_single_output_is_refused(tiny):
@@ -248,9 +247,10 @@ def test_keras_without_distillation_is_named_and_what_to_do(trained, tiny, monke
 # ---- retrainer
 
 
-def retrainer(model, masks, dataset, iterations, *settings):
+def retrainer(model, masks, dataset, iterations=ITERATIONS, **settings):
     """The library's, for one number of iterations: a function that returns the network."""
-    run = retraining.retrainer(model, masks, dataset, [iterations], *settings)
+    how = {"batch_size": BATCH, "seed": SEED} | settings
+    run = retraining.retrainer(model, masks, dataset, [iterations], **how)
 
     def retrain(*arguments):
         ((_, network),) = run(*arguments)
@@ -261,7 +261,9 @@ def retrainer(model, masks, dataset, iterations, *settings):
 
 @pytest.fixture(scope="module")
 def weights_retrainer(trained, tiny):
-    return retrainer(trained, make_masks(trained, magnitude, 0.5), tiny, *SETTINGS, {})
+    return retrainer(
+        trained, make_masks(trained, magnitude, 0.5), tiny, learning_rate=RATE, total=TOTAL
+    )
 
 
 def test_result_is_that_of_retrain_whatever_came_before(weights_retrainer, trained, tiny):
@@ -274,8 +276,8 @@ def test_result_is_that_of_retrain_whatever_came_before(weights_retrainer, train
 
 def test_rewinding_is_that_of_retrain_too(trained, tiny):
     masks = make_masks(trained, magnitude, 0.7)
-    settings = (ITERATIONS, BATCH, SEED, 0.1, "rewound", 2 * ITERATIONS, 0.0, {"optimizer": "sgd"})
-    found = retrainer(trained, masks, tiny, *settings)(prune(trained, masks), masks, True)
+    settings = SGD | {"schedule": "rewound", "total": 2 * ITERATIONS}
+    found = retrainer(trained, masks, tiny, **settings)(prune(trained, masks), masks, True)
     expected = prune(trained, masks)
     retrained(expected, trained, tiny, schedule="rewound", **SGD | {"total": 2 * ITERATIONS})
     assert_same_weights(found, expected)
@@ -283,9 +285,8 @@ def test_rewinding_is_that_of_retrain_too(trained, tiny):
 
 @pytest.mark.parametrize("criterion", [magnitude, unit_norm])
 def test_distillation_is_that_of_retrain_too(criterion, trained, tiny):
-    settings = (ITERATIONS, BATCH, SEED, 0.1, "budget", TOTAL, 0.5, {"optimizer": "sgd"})
     masks = make_masks(trained, criterion, 0.5)
-    run = retrainer(trained, masks, tiny, *settings)
+    run = retrainer(trained, masks, tiny, total=TOTAL, distillation=0.5, **SGD)
     for _ in range(2):  # nothing is left of the first
         found = run(prune(trained, masks), masks, True)
     expected = retrained(prune(trained, masks), trained, tiny, distillation=0.5, **SGD)
@@ -300,8 +301,8 @@ def test_the_loss_is_the_model_s_own_as_in_retrain(criterion, tiny):
     model = keras.Sequential([keras.Input((4,)), dense(8), dense(3, None, name="out")])
     model.compile("sgd", "mean_squared_error")
     masks = make_masks(model, criterion, 0.5)
-    settings = (ITERATIONS, BATCH, SEED, 0.1, "linear", None, 0.0, {"optimizer": "sgd"})
-    found = retrainer(model, masks, tiny, *settings)(prune(model, masks), masks, True)
+    run = retrainer(model, masks, tiny, schedule="linear", **SGD)
+    found = run(prune(model, masks), masks, True)
     expected = retrained(prune(model, masks), model, tiny, schedule="linear", **SGD)
     assert expected.loss is keras.losses.mean_squared_error
     outputs, wanted = (eager(network)(tiny.x_test) for network in (found, expected))
@@ -319,11 +320,11 @@ def test_held_masks_hold_and_free_ones_let_weights_grow_back(weights_retrainer, 
 @pytest.mark.parametrize("criterion", [magnitude, unit_norm])
 def test_one_training_passes_through_several_numbers_of_iterations(criterion, trained, tiny):
     masks = make_masks(trained, criterion, 0.5)
-    settings = (BATCH, SEED, 0.01, "constant", None, 0.0, {"optimizer": "adam"})
-    run = retraining.retrainer(trained, masks, tiny, [4, 10, 15], *settings)
+    settings = {"batch_size": BATCH, "learning_rate": 0.01, "schedule": "constant"}
+    run = retraining.retrainer(trained, masks, tiny, [4, 10, 15], seed=SEED, **settings)
     found = {n: eager(net)(tiny.x_test) for n, net in run(prune(trained, masks), masks, True)}
     for number, outputs in found.items():
-        alone = retrainer(trained, masks, tiny, number, *settings)
+        alone = retrainer(trained, masks, tiny, number, **settings)
         expected = eager(alone(prune(trained, masks), masks, True))(tiny.x_test)
         assert_allclose(outputs, expected, rtol=1e-4, atol=1e-5)
     assert np.abs(found[4] - found[15]).max() > 0.01
@@ -340,8 +341,7 @@ def test_neither_the_dense_nor_the_pruned_model_is_changed(trained, weights_retr
 
 @pytest.fixture(scope="module")
 def units_retrainer(trained, tiny):
-    settings = (ITERATIONS, BATCH, SEED, 0.1, "budget", TOTAL, 0.0, {"optimizer": "sgd"})
-    return retrainer(trained, make_masks(trained, unit_norm, 0.5), tiny, *settings)
+    return retrainer(trained, make_masks(trained, unit_norm, 0.5), tiny, total=TOTAL, **SGD)
 
 
 @pytest.mark.parametrize("repaired", [False, True])
@@ -370,7 +370,7 @@ def test_biased_networks_are_retrained_at_full_size(tiny):
     model = keras.Sequential([keras.Input((4,)), dense(6, "sigmoid"), dense(3)])
     model.compile(loss="sparse_categorical_crossentropy")
     masks = make_masks(model, unit_norm, 0.5)
-    run = retrainer(model, masks, tiny, 2, 8, 0, 0.1, "linear", None, 0.0, {"optimizer": "sgd"})
+    run = retrainer(model, masks, tiny, 2, schedule="linear", **SGD)
     network = run(prune(model, masks), masks, True)
     assert network.layers[0].units == 6
     assert measure_sparsity(network) == 0.5
