@@ -1,9 +1,22 @@
-"""The folders of the project, the same from any working folder."""
+"""The folders of the study, the same from any working folder: those of the checkout.
+
+Where the library was installed and stands in no checkout, that of the working folder is taken, or
+else the working folder itself: nothing is written where packages are installed.
+"""
 
 import os
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+
+def _root():
+    here = Path.cwd()
+    for folder in (Path(__file__).resolve().parents[2], here, *here.parents):
+        if (folder / "notebooks" / "grids").is_dir() and (folder / "pruninglib").is_dir():
+            return folder
+    return here
+
+
+ROOT = _root()
 DATA = ROOT / "data"
 PUBLISHED = DATA / "published"
 RESULTS = DATA / "results"

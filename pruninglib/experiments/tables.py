@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from pruninglib.experiments.paths import PUBLISHED
+
 # The columns that tell the networks of a table apart
 NETWORK = ("dataset", "scope", "learning_rate", "seed", "method")
 
@@ -39,3 +41,29 @@ def plateau(table, tolerance=0.01):
     rounding = 1e-9  # 0.97 - 0.98 is a little less than -0.01
     kept = table[gain_over_dense(table) >= -tolerance - rounding]
     return kept.groupby(keys, sort=False)["sparsity"].max().reset_index()
+
+
+COLUMNS = {
+    "accuracy_curves": "source dataset method scope stage sparsity accuracy uncertainty kind",
+    "claims": "id source claim how_to_measure published",
+    "frontier": "network dataset kind kept_share weights architecture test_error method reported "
+    "source",
+    "timings": "source method sparsity quantity value",
+}
+
+
+def published(name):
+    """Return a table of what others published, from the checkout's folder data/published.
+
+    Where the library was installed without a checkout, the table is empty and a sentence says so.
+
+    Args:
+        name: "accuracy_curves", "claims", "frontier" or "timings".
+    """
+    if name not in COLUMNS:
+        raise ValueError(f"Unknown table {name!r}; expected one of {list(COLUMNS)}.")
+    path = PUBLISHED / f"{name}.csv"
+    if path.exists():
+        return pd.read_csv(path)
+    print(f"Published results are left out: {path} is not there. They come with a checkout.")
+    return pd.DataFrame(columns=COLUMNS[name].split(), dtype=object)
