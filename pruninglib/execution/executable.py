@@ -39,7 +39,15 @@ class Executable:
     dtype: str | None = field(repr=False, default=None)
 
     def __call__(self, inputs):
-        inputs = np.asarray(inputs, self.dtype)
+        inputs = np.asarray(inputs)
+        if self.dtype is not None:
+            if not np.can_cast(inputs.dtype, self.dtype, "same_kind"):
+                raise ValueError(
+                    f"Expected inputs of {np.dtype(self.dtype)}, got {inputs.dtype}. Convert them: "
+                    "of a quantized network with its scale and zero point, of numbers that count "
+                    f'something with inputs.astype("{np.dtype(self.dtype)}").'
+                )
+            inputs = inputs.astype(self.dtype, copy=False)
         if self.shape is not None and inputs.shape[1:] != self.shape:
             self._check(inputs.shape)
         return self.run(inputs)

@@ -1,6 +1,5 @@
 """Write a model to a file whose suffix says in which form, and read it back."""
 
-import hashlib
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -8,11 +7,11 @@ from typing import NamedTuple
 
 from pruninglib.atomic import of_the_machine, written_whole
 from pruninglib.backend import keras
+from pruninglib.execution.executable import thread_count
 from pruninglib.execution.packed import read_packed, write_packed
-from pruninglib.execution.runtimes import litert_file, run_litert
+from pruninglib.execution.runtimes import UnsupportedModel, litert_file, run_litert
 
 KERAS_PARTS = {"metadata.json", "config.json", "model.weights.h5"}
-SEAL = b"pruninglib sha256"  # ends a .tflite file, whose format has no checksum
 
 
 def export(model, path, **settings):
@@ -35,12 +34,15 @@ def export(model, path, **settings):
 
 
 def load(path, **settings):
-    """Return what `export` wrote: a Keras model, or for .tflite an `Executable`.
+    """Return the model of a file: a Keras model, or for .tflite an `Executable`.
+
+    Of .keras and .tflite files it reads those of others too.
 
     Args:
         settings: for .tflite threads=2, or how many else; default all cores.
 
-    Raises ValueError if the file is truncated or was altered.
+    Raises ValueError if the file is truncated or was altered, as far as its format tells: .tflite
+    files have no checksum, so that of these a changed weight goes unseen.
     """
     form = _form(path)
     _check(settings, form.reading, path)
@@ -93,18 +95,20 @@ def _read_keras(path):
 
 
 def _write_litert(model, path, sparse=False):
-    content = litert_file(model, sparse)
-    path.write_bytes(content + SEAL + hashlib.sha256(content).digest())
+    path.write_bytes(litert_file(model, sparse))
 
 
 def _read_litert(path, threads=None):
-    content, found, digest = path.read_bytes().rpartition(SEAL)
-    if not found or hashlib.sha256(content).digest() != digest:
-        raise _damaged(path, "its checksum is missing or another one")
-    return run_litert(content, threads)
+    content, threads = path.read_bytes(), thread_count(threads)
+    try:
+        return run_litert(content, threads)
+    except UnsupportedModel as error:
+        raise UnsupportedModel(f"{path}: {error}") from error
+    except ValueError as error:  # LiteRT checks where all parts of the content are
+        raise _damaged(path, error) from error
 
 
 def _damaged(path, reason):
     return ValueError(
-        f"{path} is truncated, altered or not from pruninglib.export: {reason}. Export it again."
+        f"{path} is truncated, altered or no model of that kind: {reason}. Export it again."
     )

@@ -20,6 +20,7 @@ from pruninglib.structure.copying import finish
 from pruninglib.structure.graph import check_model, is_graph
 
 STREAMS = ("codes", "codebooks", "floats", "others")
+VERSION = 1  # of the format; files without one, from before it was written, are of this one
 DATE = (1980, 1, 1, 0, 0, 0)  # the same model makes the same file
 CODES = 256  # of a codebook, so that a code is a byte
 
@@ -57,7 +58,8 @@ def write_packed(model, file, values="float32"):
             f'A weight of {largest:.3g} is too large for {values}. Pass values="float32".'
         )
     streams["floats"] = rounded.view(np.uint8).reshape(-1, rounded.itemsize).T.tobytes()
-    header = {"model": config, "weights": weights, "floats": rounded.dtype.str}
+    header = {"version": VERSION, "model": config, "weights": weights}
+    header["floats"] = rounded.dtype.str
     header["masks"] = [len(bits) for bits in masks]
     streams = streams | {"header": json.dumps(header).encode(), "masks": b"".join(masks)}
     with zipfile.ZipFile(file, "w") as archive:
@@ -77,19 +79,23 @@ def read_packed(file):
             name: np.lib.format.read_array(io.BytesIO(array)).tobytes()
             for name, array in arrays.items()
         }
-        header = json.loads(content.pop("header"))
+        header = dict(json.loads(content.pop("header")))
+    except Exception as error:  # zip, LZMA, NumPy and JSON each raise their own
+        raise _damaged(file, error) from error
+    if header.get("version", VERSION) != VERSION:
+        raise ValueError(
+            f"{file} is of format {header['version']}, this pruninglib reads format {VERSION}: "
+            "upgrade it, or export the model again with this one."
+        )
+    try:
         kind = np.dtype(header["floats"])
         planes = np.frombuffer(content["floats"], np.uint8).reshape(kind.itemsize, -1)
         content["floats"] = planes.T.copy().view(kind).astype("<f4").tobytes()
         streams = {name: io.BytesIO(part) for name, part in content.items()}
         masks = [streams["masks"].read(size) for size in header["masks"]]
         values = [decode(entry, masks, streams) for entry in header["weights"]]
-    except Exception as error:  # zip, LZMA, NumPy and JSON each raise their own
-        if of_the_machine(error):
-            raise
-        raise ValueError(
-            f"{file} is truncated, altered or no packed model ({error}). Export the model again."
-        ) from error
+    except Exception as error:  # what was altered may ask for anything
+        raise _damaged(file, error) from error
     config = _with_bits(
         header["model"], lambda i: base64.b64encode(zlib.compress(masks[i])).decode("ascii")
     )
@@ -99,6 +105,15 @@ def read_packed(file):
     for layer in model._flatten_layers():
         finish(layer)
     return model
+
+
+def _damaged(file, error):
+    """Return what to raise for an error while reading a file."""
+    if of_the_machine(error):
+        return error
+    return ValueError(
+        f"{file} is truncated, altered or no packed model ({error}). Export the model again."
+    )
 
 
 def _check(model):

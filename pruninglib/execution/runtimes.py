@@ -106,13 +106,13 @@ def run_litert(content, threads=None, runtime="LiteRT", seconds=None):
         together = threads > 1 and seconds > LARGE
         counts = [1] * threads + [threads] * together
         each = [kind(model_content=content, num_threads=count) for count in counts]
-        (given,) = each[0].get_input_details()
+        given = _single(each[0])
         shape = tuple(None if size < 0 else int(size) for size in given["shape_signature"][1:])
         try:
             for interpreter in each if None not in shape else ():
                 interpreter.allocate_tensors()
         except RuntimeError as error:
-            raise ValueError(
+            raise UnsupportedModel(
                 f"LiteRT cannot run this model: {error} Use compiled(model) or onnx(model)."
             ) from error
     functions = [_function(one) for one in each]
@@ -124,6 +124,21 @@ def run_litert(content, threads=None, runtime="LiteRT", seconds=None):
 
     of_input = {"shape": shape, "dtype": given["dtype"]}
     return Executable(runtime, threads, run, content.__len__, **of_input)
+
+
+class UnsupportedModel(ValueError):
+    """LiteRT can read the model, but not run it."""
+
+
+def _single(interpreter):
+    """Return the details of the only input of an interpreter."""
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise UnsupportedModel(
+            f"The LiteRT model has {len(inputs)} inputs and {len(outputs)} outputs, expected one "
+            "of each."
+        )
+    return inputs[0]
 
 
 def litert_file(model, sparse=False):

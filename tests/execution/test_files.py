@@ -1,5 +1,7 @@
 """What is exported is loaded again; damaged files, unknown suffixes and failures leave no trace."""
 
+import hashlib
+
 import keras
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from pruninglib import (
     measure_sparsity,
     prune,
 )
+from pruninglib.backend import native_stderr_silenced, tensorflow_log_silenced
 
 X = np.random.default_rng(0).random((5, 4), np.float32)
 SUFFIXES = [".keras", ".npz", ".tflite"]
@@ -62,7 +65,13 @@ def test_damaged_files_are_refused(suffix, pruned, tmp_path):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=rf"model\{suffix} is truncated, altered"):
             load(path)
-    expected = pruned(X)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".npz"])  # those with checksums
+def test_altered_files_are_refused_or_unchanged(suffix, pruned, tmp_path):
+    path = tmp_path / f"model{suffix}"
+    export(pruned, path)
+    whole, expected = path.read_bytes(), pruned(X)
     anywhere = [(position, 0xFF) for position in range(7, len(whole), len(whole) // 40)]
     in_directory = [(position, 85) for position in range(len(whole) - 300, len(whole), 5)]
     for position, bits in anywhere + in_directory:
@@ -74,14 +83,60 @@ def test_damaged_files_are_refused(suffix, pruned, tmp_path):
         except ValueError as error:
             assert "is truncated, altered" in str(error)
         else:
-            assert suffix != ".tflite"
             assert_allclose(found(X), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_litert_files_of_others_are_refused_by_name(pruned, tmp_path):
+@pytest.mark.parametrize("share", np.linspace(0, 0.999, 30))
+def test_litert_refuses_a_truncated_file_itself(share, pruned, tmp_path):
+    path = tmp_path / "model.tflite"
+    export(pruned, path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(ValueError, match=r"model\.tflite is truncated, altered"):
+        load(path)
+
+
+def test_litert_files_of_others_are_read(pruned, tmp_path):
     pruned.export(tmp_path / "other.tflite", format="litert", verbose=False)
-    with pytest.raises(ValueError, match=r"not from pruninglib\.export.*checksum is missing"):
-        load(tmp_path / "other.tflite")
+    assert_allclose(load(tmp_path / "other.tflite")(X), pruned(X), rtol=1e-5, atol=1e-6)
+
+
+def test_litert_files_with_the_checksum_of_former_versions_are_read(pruned, tmp_path):
+    path = tmp_path / "model.tflite"
+    export(pruned, path)
+    content = path.read_bytes()
+    path.write_bytes(content + b"pruninglib sha256" + hashlib.sha256(content).digest())
+    assert_allclose(load(path)(X), pruned(X), rtol=1e-5, atol=1e-6)
+
+
+def quantized(model):
+    """The model's LiteRT file with eight-bit inputs and outputs, as others make it."""
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([row[None]] for row in X.astype(np.float32))
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    with native_stderr_silenced(), tensorflow_log_silenced():
+        return converter.convert()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of the converter
+def test_a_quantized_file_takes_no_floats_for_whole_numbers(pruned, tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(quantized(pruned))
+    run = load(path)
+    with pytest.raises(ValueError, match=r"Expected inputs of int8, got float32.*quantized"):
+        run(np.zeros((2, X.shape[1]), np.float32))
+    assert run(np.zeros((2, X.shape[1]), np.int8)).dtype == np.int8
+
+
+def test_a_litert_file_with_several_inputs_is_refused_as_such(tmp_path):
+    inputs = [keras.Input((3,)), keras.Input((3,))]
+    model = keras.Model(inputs, keras.layers.Add()(inputs))
+    model.export(tmp_path / "two.tflite", format="litert", verbose=False)
+    with pytest.raises(ValueError, match=r"two\.tflite: The LiteRT model has 2 inputs and 1 out"):
+        load(tmp_path / "two.tflite")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A packed model is small, comes back as it was, and is refused when a byte of it is wrong."""
 
 import io
+import json
 
 import keras
 import numpy as np
@@ -223,3 +224,27 @@ def test_a_model_never_built_is_refused():
 def test_a_missing_file_is_no_damaged_one(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_packed(tmp_path / "none.npz")
+
+
+def with_header(content, change):
+    """A packed model whose header was changed by a function."""
+    with np.load(io.BytesIO(content)) as archive:
+        arrays = dict(archive)
+    header = change(json.loads(arrays["header"].tobytes()))
+    arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def test_a_file_says_its_format_and_an_unknown_one_is_refused(mlp):
+    content = packed(mlp)
+    assert_same(unpacked(with_header(content, lambda header: header | {"version": 1})), mlp)
+    newer = with_header(content, lambda header: header | {"version": header["version"] + 1})
+    with pytest.raises(ValueError, match="is of format 2, this pruninglib reads format 1: upgrade"):
+        unpacked(newer)
+
+
+def test_a_file_from_before_there_were_versions_is_read(mlp):
+    old = with_header(packed(mlp), lambda header: {k: header[k] for k in header if k != "version"})
+    assert_same(unpacked(old), mlp)
