@@ -31,7 +31,7 @@ class Run(NamedTuple):
     changed: dict  # {parameter: value} that differ from the notebook's own
     parameters: dict  # {parameter: value}, all
     alone: bool  # whether nothing else may run beside it
-    key: str  # the notebook's name and a hash of its code, the parameters and __version__
+    key: str  # the notebook's name and a hash of what computes, the parameters and __version__
 
 
 def read_grid(path):
@@ -100,8 +100,21 @@ def _profile(path, notebook):
     return {name: value for name, value in fitting.items() if name in own}
 
 
+def _without_imports(source):
+    """Return what a cell computes: where the names live that it imports does not matter."""
+    try:
+        body = ast.parse(source).body
+    except SyntaxError:  # a magic command of IPython
+        return source
+    imports = [node for node in body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    gone = {line for node in imports for line in range(node.lineno, node.end_lineno + 1)}
+    lines = enumerate(source.splitlines(), start=1)
+    return "\n".join(line for number, line in lines if number not in gone)
+
+
 def _key(notebook, parameters):
-    code = [source for tags, source in code_cells(notebook) if "parameters" not in tags]
+    sources = [source for tags, source in code_cells(notebook) if "parameters" not in tags]
+    code = [_without_imports(source) for source in sources]
     content = json.dumps([code, __version__, parameters], sort_keys=True)
     return f"{notebook.stem}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 

@@ -79,6 +79,14 @@ def test_the_key_changes_with_code_parameters_and_version(place, monkeypatch):
     assert read(place, content)[0].key != before.key
 
 
+def test_the_key_stays_when_what_is_imported_moves(place):
+    keys = set()
+    for imports in ("import numpy as np", "from a.b import (\n    np,\n)", "%matplotlib inline"):
+        notebook(place / "one.ipynb", code=f"{imports}\nprint(seed)")
+        keys.add(read(place, {"notebooks": ["one.ipynb"]})[0].key)
+    assert len(keys) == 2  # a magic command computes
+
+
 def lists(**parameters):
     return {"notebooks": ["one.ipynb"], "parameters": parameters}
 
