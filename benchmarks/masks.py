@@ -13,6 +13,7 @@ from turns import Worker, take_turns
 ROUNDS, SPARSITY = 5, 0.9
 WAYS = {
     "`top_k_mask(magnitude(w), 0.9)`": ("masks_numpy.py", "", "top_k_mask"),
+    "the same with `np.partition`": ("masks_numpy.py", "", "partition"),
     "`np.quantile` as a threshold": ("masks_numpy.py", "", "quantile"),
     "`np.argsort`": ("masks_numpy.py", "", "argsort"),
     "`torch.topk`": ("masks_torch.py", "torch", "topk"),

@@ -136,6 +136,8 @@ def kth_smallest(values, k):
 
     A sample tells bounds between which that number surely lies (Floyd and Rivest 1975); only those
     between them are kept and partitioned. Should the sample mislead, all are partitioned.
+    With `np.partition` alone a mask takes 0.6 times as long for a million weights and 1.1 to 1.3
+    times for 10 or 100 million, but 8 bytes a weight in place of 5: benchmarks/masks.py.
     """
     if len(values) > CHUNK:
         low, high = _bounds(values, k)
@@ -170,7 +172,7 @@ def last_equal(values, value, count):
 
 
 def step_of(count):
-    """Return every how manieth number is in the sample: it has count ** (2/3), sorted soon."""
+    """Return the step from one number of the sample to the next: it has count ** (2/3) of them."""
     return round(count ** (1 / 3))
 
 
