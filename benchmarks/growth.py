@@ -64,7 +64,7 @@ axes[1].plot(
 )
 axes[1].set(xlabel="sparsities", ylim=(0, None))
 for ax in axes:
-    style.label_lines(ax)
+    ax.legend()
 words = "Seconds of a sweep against the number of weights and against the number of sparsities"
 with written_whole(HERE / "growth.png") as path:
     path.write_bytes(style.smaller(style.png(fig, words)))

@@ -33,7 +33,8 @@ def pruned(tables, published, epochs=5):
     for (dataset, name), ax in zip(DATASETS.items(), axes, strict=True):
         curves.methods(sweep[sweep["dataset"] == dataset], ax)
         curves.published(theirs[theirs["dataset"] == dataset], ax)
-        style.label_lines(ax).set_title(f"{name}, not retrained")
+        ax.set_title(f"{name}, not retrained")
+        ax.legend()
     return fig
 
 

@@ -4,7 +4,7 @@ Weights are vermillion circles, units blue squares, told apart without colour to
 was not steady is drawn hollow, and between the quartiles of ratios it is shaded.
 """
 
-from pruninglib.plotting.style import label_lines, set_axes
+from pruninglib.plotting.style import set_axes
 
 STYLE = {
     "weight": {"color": "#D55E00", "marker": "o", "linestyle": "-"},
@@ -24,6 +24,7 @@ FILLS = (  # of markers, for the most iterations first
     {"fillstyle": "bottom", "markerfacecoloralt": "white"},
 )
 BEHIND = {"linewidth": 0.8, "alpha": 0.45, "zorder": 0}
+CROSSES = ("x", "+", "1", "2", "3", "4", (5, 2), (6, 2))  # of published results, by method
 RUNTIMES = {
     "compiled": {"color": "#0072B2", "marker": "s", "linestyle": "--"},
     "NumPy": {"color": "#B07700", "marker": "^", "linestyle": ":"},
@@ -72,7 +73,8 @@ def sensitivity(table, ax, y="accuracy"):
         shade = str(0.75 * (1 - i / max(1, len(layers) - 1)))
         marker = "osDv^P*X"[i % 8]
         curve(table[table["layer"] == name], "sparsity", y, ax, name, color=shade, marker=marker)
-    return label_lines(ax)
+    ax.legend()
+    return ax
 
 
 def published(table, ax):
@@ -120,7 +122,7 @@ def recovery(table, ax, y="accuracy", x="sparsity"):
 
 
 def frontier(ours, theirs, ax):
-    """Draw errors against the number of weights left, and single published results as crosses.
+    """Draw errors against the number of weights left, and published results as grey crosses.
 
     Args:
         ours: rows with columns sparsity, weights and error, one for each seed.
@@ -130,9 +132,9 @@ def frontier(ours, theirs, ax):
     # at exactly the same sparsity one seed may have lost a weight more than another
     weights = ours.groupby("sparsity")["weights"].transform("mean")
     curve(ours.assign(weights=weights), "weights", "error", ax, "measured", **STYLE["weight"])
-    for _, row in theirs.iterrows():
-        name = row["method"].replace(", ", "\n")
-        ax.plot([row["weights"]], [row["test_error"]], "x", color="0.4", label=name)
+    for i, (method, rows) in enumerate(theirs.groupby("method", sort=False)):
+        cross = {"marker": CROSSES[i % len(CROSSES)], "markersize": 8, "color": "0.3"}
+        ax.plot(rows["weights"], rows["test_error"], linestyle="none", label=method, **cross)
     counts = weights.unique()
     ax.set_xticks(counts, [f"{count:,.0f}" for count in counts])
     return ax

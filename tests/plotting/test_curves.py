@@ -168,16 +168,28 @@ def test_a_method_of_the_users_own_is_drawn(ax):
     assert lines(curves.recovery(table, ax))["pruned"] == [[0.9, 0.3]]
 
 
-def test_frontier_has_a_point_for_each_sparsity_and_a_cross_for_each_published_result(ax):
+def test_frontier_has_a_point_for_each_sparsity_and_crosses_of_one_kind_for_each_published_method(
+    ax,
+):
     weights, error = [100, 101, 50, 50], [0.1, 0.2, 0.3, 0.3]
     ours = pd.DataFrame({"sparsity": [0.9, 0.9, 0.95, 0.95], "weights": weights, "error": error})
     columns = ["weights", "test_error", "method", "source"]
-    theirs = pd.DataFrame([(70, 0.25, "RigL", "Evci et al. 2020 appendix B")], columns=columns)
+    rows = [(70, 0.25, "RigL", "A"), (60, 0.2, "SNIP", "B"), (90, 0.1, "SNIP", "B")]
+    theirs = pd.DataFrame(rows, columns=columns)
     assert curves.frontier(ours, theirs, ax) is ax
     assert lines(ax)["measured"] == [[50, 0.3], [100.5, pytest.approx(0.15)]]
     assert lines(ax)["RigL"] == [[70, 0.25]]
+    assert lines(ax)["SNIP"] == [[60, 0.2], [90, 0.1]]
+    assert len({line.get_marker() for line in ax.get_lines()}) == 3
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["100", "50"]
-    assert len(curves.frontier(ours, theirs[:0], ax).get_lines()) == 3
+    assert len(curves.frontier(ours, theirs[:0], ax).get_lines()) == 4
+
+
+def test_layers_pruned_alone_are_named_in_a_legend_and_look_different(ax):
+    table = pd.DataFrame({"layer": ["a", "a", "b", "b"], "sparsity": [0, 0.5] * 2})
+    assert curves.sensitivity(table.assign(accuracy=[0.9, 0.8, 0.9, 0.7]), ax) is ax
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b"]
+    assert len({line.get_marker() for line in ax.get_lines()}) == 2
 
 
 def test_tables_are_left_as_they_were(ax):

@@ -1,4 +1,4 @@
-"""Figures have one look, words for those who do not see them, and names where there is room."""
+"""Figures have one look, and words for those who do not see them."""
 
 import base64
 from io import BytesIO
@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 from pruninglib.plotting import style
-from pruninglib.plotting.style import label_lines, set_axes
+from pruninglib.plotting.style import set_axes
 
 
 @pytest.fixture
@@ -78,68 +78,3 @@ def test_the_same_quantity_has_the_same_axis_whichever_way_it_stands(ax):
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("accuracy", "weights left")
     set_axes(ax, "anything", "else")
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("anything", "else")
-
-
-def boxes(ax):
-    renderer = ax.figure.canvas.get_renderer()
-    return [text.get_window_extent(renderer) for text in ax.texts]
-
-
-def test_names_stand_beside_their_lines_within_the_axes_and_not_on_others(ax):
-    x = np.linspace(0, 1, 9)
-    lines = [
-        ax.plot(x, y, label=name)[0] for name, y in (("up", x), ("down", 1 - x), ("flat", x * 0))
-    ]
-    label_lines(ax)
-    assert [text.get_text() for text in ax.texts] == ["up", "down", "flat"]
-    assert [text.get_color() for text in ax.texts] == [line.get_color() for line in lines]
-    ax.figure.canvas.draw()
-    frame, found = ax.get_window_extent(), boxes(ax)
-    for i, box in enumerate(found):
-        assert frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 - 1 <= box.y0 <= frame.y1
-        assert not any(box.overlaps(other) for other in found[:i])
-        fine = np.linspace(0, 1, 400)
-        for j, line in enumerate(lines):
-            points = np.column_stack([fine, np.interp(fine, x, line.get_ydata())])
-            inside = [box.contains(*point) for point in ax.transData.transform(points)]
-            assert i == j or not any(inside)
-
-
-def test_names_of_lines_that_coincide_do_not(ax):
-    for name in ("one name", "another one", "a third name"):
-        ax.plot([0, 1], [0, 1], label=name)
-    label_lines(ax)
-    ax.figure.canvas.draw()
-    found = boxes(ax)
-    assert not any(box.overlaps(other) for i, box in enumerate(found) for other in found[:i])
-
-
-def test_lines_without_a_name_get_none(ax):
-    ax.plot([0, 1], [0, 1])
-    ax.plot([0.5], [0.5], "x", label="two\nrows")
-    label_lines(ax)
-    assert [text.get_text() for text in ax.texts] == ["two\nrows"]
-
-
-def test_names_are_written_on_axes_of_shares_too(ax):
-    set_axes(ax, "sparsity", "accuracy")
-    ax.plot([0, 0.5, 0.9, 0.99], [0.98, 0.98, 0.97, 0.2], label="weight")
-    label_lines(ax)
-    ax.figure.canvas.draw()
-    (box,) = boxes(ax)
-    frame = ax.get_window_extent()
-    assert frame.x0 <= box.x0 < box.x1 <= frame.x1 and frame.y0 <= box.y0 < box.y1 <= frame.y1
-    points = ax.transData.transform(ax.get_lines()[0].get_xydata())
-    fine = [np.interp(np.linspace(0, 3, 200), range(4), axis) for axis in points.T]
-    far = [
-        np.maximum(low - at, at - high)
-        for at, low, high in zip(fine, box.min, box.max, strict=True)
-    ]
-    assert np.max(far, axis=0).min() < 10, "pixels from the line"
-
-
-def test_a_line_without_a_point_has_no_name(ax):
-    ax.plot([np.nan, np.nan], [1, 1], label="nothing")
-    ax.plot([0, 1], [0, 1], label="something")
-    label_lines(ax)
-    assert [text.get_text() for text in ax.texts] == ["something"]
