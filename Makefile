@@ -54,6 +54,7 @@ bench: $(ENV)/ready $(ENV)/peers/tfmot/ready $(ENV)/peers/torch/ready  ## benchm
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/masks.py
+	$(BIN)/python benchmarks/model_masks.py
 	$(BIN)/python benchmarks/sparse.py
 	$(BIN)/python benchmarks/shrunk.py
 	$(BIN)/python benchmarks/repair.py

@@ -16,7 +16,7 @@ from pruninglib.pruning.criteria import (
     unit_norm,
 )
 from pruninglib.structure.channels import flow
-from pruninglib.structure.graph import check_graph, check_model
+from pruninglib.structure.graph import check_graph, check_values
 from pruninglib.structure.layers import (
     as_kernel,
     check_shape,
@@ -53,7 +53,6 @@ def make_masks(model, criterion, sparsity, scope="layer", include=None, exclude=
     >>> {name: int(mask.sum()) for name, mask in masks.items()}
     {'hidden_1': 3, 'hidden_2': 3}
     """
-    check_model(model)
     if isinstance(sparsity, dict):
         if scope != "layer" or include is not None or exclude:
             raise ValueError("A dict of sparsities names its layers; it goes with layer scope.")
@@ -146,6 +145,7 @@ def _scores(name, layer, criterion, scope):
         scores = np.asarray(criterion[name])
     else:
         kernel = kernel_values(layer)
+        check_values(kernel_of(layer), kernel)
         scores = np.asarray(criterion(kernel))
         if scores.shape == kernel.shape:
             scores = as_kernel(layer, scores)

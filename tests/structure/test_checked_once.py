@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import pruninglib as pl
+from pruninglib.pruning import masks
 from pruninglib.structure import graph
 
 X = np.random.default_rng(0).random((60, 4), np.float32)
@@ -14,10 +15,6 @@ def pruned(model):
 
 
 ONE_MODEL = {
-    "make_masks": lambda model: pl.make_masks(model, pl.magnitude, 0.5),
-    "make_masks, global": lambda model: pl.make_masks(model, pl.unit_norm, 0.5, scope="global"),
-    "make_masks, coupled": lambda model: pl.make_masks(model, pl.unit_norm, 0.5, coupled=True),
-    "make_masks, 2:4": lambda model: pl.make_masks(model, pl.magnitude, "1:2", include="hidden_1"),
     "prune": lambda model: pl.prune(model, {"hidden_1": np.ones(16)}),
     "hold": pl.hold,
     "measure_sparsity": pl.measure_sparsity,
@@ -66,3 +63,15 @@ def test_a_sweep_reads_its_model_once_however_many_levels(trained, tiny, reads):
     data = tiny.x_validation, tiny.y_validation
     list(pl.sensitivity(trained, pl.magnitude, [0.5, 0.9], data))
     assert reads == [trained] * 2
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{}, {"scope": "global"}, {"coupled": True}, {"include": ["hidden_1", "logits"]}],
+)
+def test_masks_are_made_from_one_look_at_each_kernel(how, trained, monkeypatch, reads):
+    looks, look = [], masks.kernel_values
+    monkeypatch.setattr(masks, "kernel_values", lambda x: looks.append(x.name) or look(x))
+    pl.make_masks(trained, pl.unit_norm, 0.5, **how)
+    assert {"hidden_1", *how.get("include", ["hidden_2"])} <= set(looks) and not reads
+    assert len(looks) == len(set(looks))
