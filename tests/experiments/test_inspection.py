@@ -39,3 +39,52 @@ def test_statistics_name_each_hidden_layer_and_see_small_columns():
     row = with_weights(kernel)
     assert (row["layer"], row["seed"]) == ("hidden_1", 3)
     assert row["small_norms"] == 0.25
+
+
+def with_a_dead_unit(layer, unit):
+    """A built layer of which one unit has no weights and a bias below zero."""
+    kernel, bias = layer.get_weights()
+    kernel[..., unit], bias[unit] = 0, -1
+    layer.set_weights([kernel, bias])
+
+
+def test_dead_units_of_nested_models_are_found():
+    inner = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(5, "relu", name="in"), keras.layers.Dense(4)],
+        name="inner",
+    )
+    inputs = keras.Input((3,))
+    x = inner(keras.layers.Dense(4, "tanh", name="first")(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(2, name="logits")(x))
+    with_a_dead_unit(inner.get_layer("in"), 3)
+    found = dead_units(model, np.random.default_rng(0).normal(size=(90, 3)).astype(np.float32))
+    assert list(found) == ["first", "inner/in", f"inner/{inner.layers[-1].name}"]
+    assert found["inner/in"].tolist() == [False, False, False, True, False]
+    assert not found["first"].any()
+
+
+@pytest.mark.parametrize("chunk", [1, 500])
+def test_units_of_convolutions_are_dead_if_they_are_at_all_positions(chunk, monkeypatch):
+    monkeypatch.setattr("pruninglib.structure.activations.CHUNK", chunk)
+    parts = [keras.layers.Conv2D(4, 2, activation="relu", name="conv"), keras.layers.Flatten()]
+    model = keras.Sequential([keras.Input((3, 3, 2)), *parts, keras.layers.Dense(2)])
+    with_a_dead_unit(model.get_layer("conv"), 2)
+    images = np.random.default_rng(0).normal(size=(50, 3, 3, 2)).astype(np.float32)
+    assert dead_units(model, images)["conv"].tolist() == [False, False, True, False]
+
+
+def test_a_unit_of_a_layer_used_twice_is_dead_if_it_is_in_both_places():
+    a, b = keras.Input((3,)), keras.Input((3,))
+    shared = keras.layers.Dense(4, "relu", name="shared")
+    model = keras.Model([a, b], keras.layers.Dense(2)(keras.layers.Add()([shared(a), shared(b)])))
+    with_a_dead_unit(shared, 1)
+    x = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+    assert dead_units(model, [x, x * 0])["shared"].tolist() == [False, True, False, False]
+
+
+def test_layers_that_cannot_be_looked_into_are_named():
+    inner = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, name="in")], name="inner")
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, keras.layers.Dense(2)(inner(inner(inputs))))
+    with pytest.raises(ValueError, match=r"\['inner/in'\] are in a model that is called more than"):
+        dead_units(model, np.zeros((2, 3), np.float32))
