@@ -3,13 +3,13 @@
 import lazy_loader
 import wrapt
 
-__version__ = "0.1.0"  # results of another one are not taken for those of this one
+__version__ = "0.1.0"  # part of a batch run's key: results of another version are not reused
 
-# the public names stand in __init__.pyi, in reading order; each is imported when it is first used
+# the public names stand in __init__.pyi, in reading order; each is imported on first use
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 @wrapt.when_imported("keras")
 def _register(_):
-    """Let `keras.models.load_model` find what saved models hold."""
+    """Let `keras.models.load_model` find the classes that saved models name."""
     import pruninglib.registered

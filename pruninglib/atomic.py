@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Write files atomically: whole or not at all."""
 
 import errno
 import os
@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def of_the_machine(error):
-    """Say whether an error met while reading a file tells of the machine, not of the content.
+    """Say whether an error while reading a file is the machine's fault, not the content's.
 
-    A damaged zip file may name a place before its start; going there is an OSError, too.
+    A damaged zip file may point before its start; seeking there raises an OSError (EINVAL), too.
     """
     return isinstance(error, (OSError, MemoryError)) and getattr(error, "errno", 0) != errno.EINVAL
 

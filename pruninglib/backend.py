@@ -1,12 +1,12 @@
-"""Keras, and TensorFlow only where it is used, without the log lines that TensorFlow prints.
+"""Import Keras, and TensorFlow only where it is used, without TensorFlow's log lines.
 
 TensorFlow writes times and process numbers to standard error when it is imported, when it
 runs its first operation and when it first compiles one; in a notebook they end up in the
-cells. They are native code's, so only redirecting the file descriptor silences them. Set
+cells. Native code writes them, so only redirecting the file descriptor silences them. Set
 PRUNINGLIB_VERBOSE=1 to see them.
 
-`from pruninglib.backend import tf` imports TensorFlow. Keras on JAX or PyTorch does without it as
-long as nobody asks.
+`from pruninglib.backend import tf` imports TensorFlow. With Keras on JAX or PyTorch it is not
+imported until then.
 """
 
 import logging
@@ -20,9 +20,9 @@ _lock, _silenced, _kept = Lock(), 0, None
 
 @contextmanager
 def native_stderr_silenced():
-    """Send file descriptor 2 to nowhere inside the block, unless PRUNINGLIB_VERBOSE is set.
+    """Discard what is written to file descriptor 2 in the block, unless PRUNINGLIB_VERBOSE is set.
 
-    It is the whole process that is silenced; of several blocks at a time, the last one ends it.
+    The whole process is silenced, until the last of several concurrent blocks ends.
     """
     global _silenced, _kept
     if os.environ.get("PRUNINGLIB_VERBOSE"):
@@ -48,7 +48,7 @@ def native_stderr_silenced():
 
 @contextmanager
 def tensorflow_log_silenced():
-    """Silence what TensorFlow logs below an error: that many networks are compiled, or exported."""
+    """Silence TensorFlow's messages below errors, such as that many networks were compiled."""
     logger = logging.getLogger("tensorflow")
     level = logger.level
     logger.setLevel(logging.ERROR)

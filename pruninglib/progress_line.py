@@ -1,12 +1,12 @@
-"""One line of text about long work: what, how far, and the time left.
+"""Show the progress of long work in one line of text: what, how far, and the time left.
 
-It is rewritten once a second at most, in a notebook or on a terminal; elsewhere nothing is said,
-nor with PRUNINGLIB_QUIET=1. Work within work stands in the same line, the outermost first.
+It is rewritten once a second at most, in a notebook or on a terminal; elsewhere, and with
+PRUNINGLIB_QUIET=1, nothing is shown. Nested loops share the line, the outermost first.
 
-Why not tqdm: of one minute of four loops within each other, run by papermill, its bars on standard
-output left 320 outputs in the saved notebook and 697 lines in the log, a bar for the outermost loop
-alone 62 and 130, and no time left before its first step was done. This leaves one output, the last
-line. Made to read as well, by a stream that replaces its output, tqdm took hardly fewer lines.
+Why not tqdm: for one minute of four nested loops, run by papermill, its bars on standard output
+left 320 outputs in the saved notebook and 697 lines in the log; a bar for the outermost loop alone
+left 62 and 130, and showed no time left before its first step was done. This leaves one output, the
+last line. Made as tidy, by a stream that replaces its output, tqdm took hardly less code.
 """
 
 import os
@@ -16,18 +16,18 @@ from shutil import get_terminal_size
 from time import perf_counter
 
 EVERY = 1.0  # seconds from one line to the next, at least
-_works = []  # under way, the outermost first, which has the line
+_works = []  # under way, the outermost first; that one writes the line
 
 
 def progress(steps, what, total=None):
-    """Yield from `steps`, and tell how far it is: "network 2 of 3, 40 s left".
+    """Yield from `steps` and show the progress: "network 2 of 3, 40 s left".
 
     Args:
-        steps: what to go through.
-        what: the word for one of them.
-        total: how many there are; by default len(steps).
+        steps: the iterable to loop over.
+        what: the noun for one step.
+        total: number of steps; default len(steps), needed for an iterator without a length.
 
-    Shown in a notebook or on a terminal, once a second at most; with PRUNINGLIB_QUIET=1 not at all.
+    Shown in a notebook or on a terminal, once a second at most; not with PRUNINGLIB_QUIET=1.
 
     >>> sum(progress([1, 2, 3], "number"))
     6
@@ -40,7 +40,7 @@ def progress(steps, what, total=None):
 
 @contextmanager
 def working(what, total):
-    """Yield a function to be called with the number of steps done so far, as often as one likes."""
+    """Yield a function to be called, as often as one likes, with the number of steps done."""
     if _works and _works[0].cell != cell():
         _works.clear()  # an earlier cell left them unfinished
     work = _Work(what, total)
@@ -56,7 +56,7 @@ def working(what, total):
         yield tell
         how = "done"
     finally:
-        if work in _works:  # else what it was within has ended before it
+        if work in _works:  # else the loop around it has ended first
             del _works[_works.index(work) :]
             if not _works and work.told is not None:
                 took = _duration(perf_counter() - work.began)
@@ -70,12 +70,12 @@ class _Work:
         self.show, self.cell, self.told = place(), cell(), None  # told: when a line was shown
 
     def count(self, number):
-        """Return the text "iteration 3 of 500"; of a single step the word alone."""
+        """Return the text "iteration 3 of 500"; for a single step the noun alone."""
         return f"{self.what} {number:,} of {self.total:,}" if self.total > 1 else self.what
 
 
 def _rewrite(works):
-    """Show the line of works anew, if it is time."""
+    """Rewrite the line, unless it was rewritten less than `EVERY` seconds ago."""
     first, now = works[0], perf_counter()
     if first.show and now - (first.told or first.began) >= EVERY:
         first.told = now
@@ -87,10 +87,10 @@ def _rewrite(works):
 
 
 def _left(works, now):
-    """Return the seconds that the first work still takes, or None while nothing tells.
+    """Return the estimated seconds left of the outermost work, or None if there is no estimate.
 
-    As long as its steps took so far; in its first step, as long as the work within that tells,
-    which may be one of several there.
+    Its steps are taken to last as long as those done so far. In its first step the estimate of
+    the work nested in it is used, though that step may hold several such works.
     """
     work, *within = works
     step = now - work.since
@@ -111,7 +111,7 @@ def _duration(seconds):
 
 
 def place():
-    """Return how to show a line here, a function (text, whether it is the last), or None."""
+    """Return a function (text, whether it is the last) that shows a line here, or None."""
     if os.environ.get("PRUNINGLIB_QUIET"):
         return None
     if hasattr(_shell(), "kernel"):
@@ -120,7 +120,7 @@ def place():
 
 
 def cell():
-    """Return the number of the notebook's cell that runs, or None."""
+    """Return the number of the notebook cell that is running, or None."""
     return getattr(_shell(), "execution_count", None)
 
 
@@ -129,7 +129,7 @@ def _shell():
 
 
 def _in_notebook():
-    """One output that is replaced, so that a saved notebook has the last line alone."""
+    """Return a function that replaces one output, so that a saved notebook has only the last."""
     from IPython.display import display
 
     handle = None

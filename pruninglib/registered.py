@@ -1,4 +1,4 @@
-"""What saved models name: the constraint that holds zeros, the end of a schedule of rates.
+"""The classes that saved models refer to: the constraint that holds zeros, and a schedule's end.
 
 Imported when Keras is, so that `keras.models.load_model` finds them.
 """
@@ -6,7 +6,7 @@ Imported when Keras is, so that `keras.models.load_model` finds them.
 import base64
 import zlib
 
-import keras  # when Keras is imported, so is this: not the other way round
+import keras  # not from backend, which imports Keras: importing Keras imports this module
 import numpy as np
 
 
@@ -17,11 +17,11 @@ class HoldMask(keras.constraints.Constraint):
     Keras applies a constraint after each update, whatever the optimizer, its momentum or its
     weight decay, so the zeros are exact. The mask is part of the constraint's config and thus
     of the saved model. It is a variable, so that it can change between two calls of `fit`
-    without a new compilation.
+    without recompiling.
 
     Args:
         mask: 0/1 array that broadcasts against the weights: the kernel's shape, or (units,).
-        then: a constraint to apply before the mask (the one that the layer had), or None.
+        then: the constraint that the layer had, applied before the mask, or None.
     """
 
     def __init__(self, mask, then=None):
@@ -54,7 +54,7 @@ class HoldMask(keras.constraints.Constraint):
 class EndOf(keras.optimizers.schedules.LearningRateSchedule):
     """The end of a learning-rate schedule, from iteration `offset` on, its rates times `scale`.
 
-    The scale is a variable, to be changed without a compilation.
+    The scale is a variable, so that it can change without recompiling.
     """
 
     def __init__(self, schedule, offset=0, scale=1.0):
@@ -71,5 +71,5 @@ class EndOf(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def whole(schedule):
-    """Return the schedule of which this one is the end, or this one."""
+    """Return the full schedule if this one is an `EndOf`, else the schedule itself."""
     return whole(schedule.schedule) if isinstance(schedule, EndOf) else schedule
