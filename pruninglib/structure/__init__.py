@@ -1,1 +1,1 @@
-"""How a Keras model is read, followed and rebuilt."""
+"""Read a Keras model: its layers, its graph, its channels and its costs; and rebuild it."""

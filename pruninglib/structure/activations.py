@@ -1,8 +1,8 @@
-"""What the layers of a network see: their inputs for many examples, as rows of a linear problem.
+"""Compute the inputs of each layer for many examples, as the rows of a linear problem.
 
 A Dense or Conv2D layer computes rows @ matrix before its activation. The rows are the inputs of
-a Dense layer, or the patches that a convolution looks at, with a 1 for the bias. All is computed
-in chunks, so that it takes little memory.
+a Dense layer, or the patches that a convolution reads, with a 1 for the bias. Everything is
+computed in chunks, to save memory.
 """
 
 import numpy as np
@@ -12,15 +12,15 @@ from pruninglib.structure.graph import check_graph, nodes, unnested
 from pruninglib.structure.layers import PRUNABLE
 from pruninglib.structure.prunable import prunable_layers
 
-IN_MEMORY = 2**28  # numbers that are kept, 1 GB in float32; more are computed again when needed
-CHUNK = 2**22  # numbers in a chunk; much larger arrays cost more than they save: page faults
+IN_MEMORY = 2**28  # numbers that are kept, 1 GB in float32; more are recomputed when needed
+CHUNK = 2**22  # numbers in a chunk; much larger arrays lose more by page faults than they save
 
 
 def layer_rows(model, inputs):
     """Yield (layer, function that returns an iterator over its rows, in chunks), in order.
 
-    These are the Dense and ungrouped Conv2D layers that the model itself calls once. A layer's rows
-    are computed with the weights that the layers before it have by then.
+    Only Dense and ungrouped Conv2D layers outside nested models, called once, are yielded. A
+    layer's rows are computed with the weights that the layers before it have by then.
 
     Args:
         inputs: array of examples; ValueError if it does not fit the model or holds NaN.
@@ -31,7 +31,7 @@ def layer_rows(model, inputs):
     source = (model.inputs[0], inputs)
     for layer in layers:
         kinds = (keras.layers.Dense, keras.layers.Conv2D)
-        times = len(calls.get(layer, ()))  # none inside a nested model
+        times = len(calls.get(layer, ()))  # 0 for a layer of a nested model
         if isinstance(layer, kinds) and getattr(layer, "groups", 1) == times == 1:
             (node,) = calls[layer]
             tensor = node.input_tensors[0]
@@ -45,7 +45,7 @@ def _row_chunks(layer, run, values):
 
 
 def _advance(model, source, tensor, inputs):
-    """Return (tensor, its values), or what to compute them from if they are too many to keep."""
+    """Return (tensor, its values); if these are too many to keep, the pair they come from."""
     start, values = source
     try:
         run = runner(model, start, tensor)
@@ -64,7 +64,7 @@ def matrix(layer):
 
 
 def assign_matrix(layer, values):
-    """Set the layer's kernel and bias from an array such as `matrix` returns."""
+    """Set, in place, the layer's kernel and bias from an array such as `matrix` returns."""
     if layer.use_bias:
         layer.bias.assign(values[-1])
         values = values[:-1]
@@ -74,7 +74,7 @@ def assign_matrix(layer, values):
 def rows(layer, values):
     """Return the inputs of a layer as rows, such that rows @ matrix are its pre-activations."""
     if isinstance(layer, keras.layers.Conv2D):
-        if layer.data_format == "channels_first":  # which not all processors can take patches of
+        if layer.data_format == "channels_first":  # patches of which not all processors support
             values = keras.ops.moveaxis(values, 1, -1)
         settings = (layer.kernel_size, layer.strides, layer.dilation_rate, layer.padding)
         values = keras.ops.image.extract_patches(values, *settings, "channels_last")
@@ -84,7 +84,7 @@ def rows(layer, values):
 
 
 def check_inputs(model, inputs):
-    """Return the examples as a float array; raise ValueError unless they fit the model."""
+    """Return the examples as a float32 array; raise ValueError unless they fit the model."""
     if len(model.inputs) != 1:
         raise ValueError(f"Model {model.name!r} has {len(model.inputs)} inputs, expected one.")
     inputs, expected = np.asarray(inputs, np.float32), model.inputs[0].shape[1:]
@@ -105,7 +105,7 @@ def check_inputs(model, inputs):
 def runner(model, start, end):
     """Return a function that computes the tensor `end` of a model from the values of `start`.
 
-    It takes the values in such chunks that what is computed on the way stays small. Raises
+    It takes the values in chunks so small that no tensor on the way gets large. Raises
     LookupError if `end` depends on more than `start`.
     """
     calls, _, nested = unnested(model)
@@ -131,7 +131,7 @@ def runner(model, start, end):
 
 
 def _compute(calls, known):
-    """Run calls of layers in order; return {id of a tensor: its values} with what comes out."""
+    """Run calls of layers in order; return {id of a tensor: its values}, outputs added."""
     for call in calls:
         inputs = zip(call.node.input_tensors, call.inputs, strict=True)
         values = {id(own): known[id(tensor)] for own, tensor in inputs}
@@ -142,7 +142,7 @@ def _compute(calls, known):
 
 
 def _step(calls, known):
-    """Return how many examples at a time keep the largest array small, from one example."""
+    """Return, from one example, how many at a time keep the largest array within `CHUNK`."""
     computed = _compute(calls, known).values()
     return max(1, CHUNK // max(np.prod(array.shape, dtype=int) for array in computed))
 
@@ -150,11 +150,11 @@ def _step(calls, known):
 def layer_outputs(model, inputs):
     """Yield (name, outputs as rows, an array (n, units)) of all layers with units, in chunks.
 
-    Those of nested models are named "model/layer". Raises ValueError if a layer is in a model that
-    is called more than once, or as in training: it is not looked into.
+    Layers of nested models are named "model/layer". Raises ValueError if a layer is in a model
+    that is called more than once, or with training=True: such models are not unnested.
 
     Args:
-        inputs: array of examples; of a model with several inputs a list of them, in their order.
+        inputs: array of examples; for a model with several inputs a list of arrays, in order.
     """
     calls, _, _ = unnested(model)
     seen = {id(call.layer) for call in calls}
@@ -183,7 +183,7 @@ def layer_outputs(model, inputs):
 
 
 def distances(models, dense, inputs):
-    """Return, for each model, the sum of the squared differences of its outputs from the dense."""
+    """Return, for each model, the summed squared differences of its outputs from `dense`'s."""
     sums = np.zeros(len(models))
     for tensors in zip(*(model.outputs for model in (dense, *models)), strict=True):
         both = zip((dense, *models), tensors, strict=True)

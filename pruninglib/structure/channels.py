@@ -1,6 +1,6 @@
-"""Follow channels from layer to layer: which can only go together, and which are constant.
+"""Follow channels from layer to layer: which can only be removed together, which are constant.
 
-Only Keras' own classes count: what a class derived from one does is not known.
+Only Keras' own classes are followed: what a class derived from one does is not known.
 """
 
 from collections import Counter
@@ -40,10 +40,10 @@ from pruninglib.structure.readers import (
 class Channels(NamedTuple):
     """The channels of a tensor, its last axis.
 
-    groups: (channels,) numbers of the groups of channels that can only go together.
-    constant: (channels,) the value of each channel that is the same for all inputs and at all
+    groups: (channels,) the number of each channel's group; a group can only go as a whole.
+    constant: (channels,) the value of a channel that is the same for all inputs and at all
         positions; NaN for one that varies.
-    bordered: zeros were padded around the constants.
+    bordered: whether zeros were padded around the constants.
     """
 
     groups: np.ndarray
@@ -51,14 +51,14 @@ class Channels(NamedTuple):
     bordered: bool = False
 
     def settled(self):
-        """Return the same without a border: what has one varies, unless it is zero itself."""
+        """Return the same with the border counted: a padded constant varies unless it is zero."""
         if not self.bordered:
             return self
         return Channels(self.groups, np.where(self.constant == 0, 0.0, np.nan))
 
 
 class Groups:
-    """Numbers of groups of channels, which join where channels meet or must stay."""
+    """Numbered groups of channels, which are joined where channels meet, or marked to stay."""
 
     def __init__(self):
         self.count, self._joined, self._kept = 0, [], []
@@ -69,11 +69,11 @@ class Groups:
         return Channels(np.arange(self.count - channels, self.count), np.full(channels, np.nan))
 
     def join(self, some, others):
-        """Let groups, pairwise, go together or not at all."""
+        """Make each pair of groups go together or not at all."""
         self._joined.append(np.broadcast_arrays(some, others))
 
     def keep(self, groups, reason):
-        """Let groups stay, and say why."""
+        """Make groups stay, for a reason."""
         self._kept.append((np.asarray(groups), reason))
 
     def labels(self):
@@ -94,7 +94,7 @@ class Groups:
 
 
 class Step(NamedTuple):
-    """A call of a layer with its channels; `output` is None where it is not known, for a reason."""
+    """A call of a layer with its channels; `output` is None if unknown, and `reason` says why."""
 
     call: Call
     inputs: list
@@ -102,15 +102,15 @@ class Step(NamedTuple):
     reason: str
 
     def has_units(self):
-        """Say whether the layer has units, and it is known how they act."""
+        """Say whether the layer has units and their channels are known."""
         return isinstance(self.call.layer, PRUNABLE) and self.output is not None
 
 
 def flow(model):
     """Return (a `Step` for each call of a layer, {id of a tensor: its channels}, the `Groups`).
 
-    The groups know which of them must stay: those of the model's inputs and outputs, and of
-    layers that mix channels, are shared, or are not known.
+    Groups that must stay are marked: those of the model's inputs and outputs, and of layers that
+    mix channels, are shared, or are not known.
     """
     groups, known, steps = Groups(), {}, []
     calls, outputs, nested = unnested(model)
@@ -141,7 +141,7 @@ def flow(model):
 
 
 def _times(calls):
-    """Return how often each layer is called, inside of models that are not looked into, too."""
+    """Return how often each layer is called, counting those in models that are not unnested."""
     times = Counter(id(call.layer) for call in calls)
     for call in calls:
         if isinstance(call.layer, keras.Model):
@@ -160,7 +160,7 @@ def _has_channels(tensor):
 
 
 def _obstacle(call, times):
-    """Return why a call is not looked into, if it is not."""
+    """Return why the channels of a call cannot be followed, or None if they can."""
     layer = call.layer
     if isinstance(layer, PRUNABLE) and not is_prunable(layer):
         return "is quantized or has LoRA weights"
@@ -189,7 +189,7 @@ def _follow(call, inputs, groups):
 
 
 def _sums(layer, channels):
-    """Return what units compute before the activation, NaN where it varies."""
+    """Return each unit's value before the activation, NaN where it varies."""
     constant = channels.constant
     varies = np.isnan(constant) | (is_uneven(layer, channels.bordered) & (constant != 0))
     live = weighs(layer)[varies].any(axis=0)
@@ -198,7 +198,7 @@ def _sums(layer, channels):
 
 
 def _products(layer, kernel, channels):
-    """Return the same for a depthwise layer, with its kernel (positions, inputs, multiplier)."""
+    """Return what `_sums` does, for a depthwise kernel (positions, inputs, multiplier)."""
     constant = channels.constant[:, None]
     uneven = is_uneven(layer, channels.bordered) & (constant != 0)
     products = np.where(uneven, np.nan, constant) * kernel.sum(axis=0, dtype=np.float64)
@@ -206,7 +206,7 @@ def _products(layer, kernel, channels):
 
 
 def _activated(call, numbers, values, groups):
-    """Return the channels of units that compute these values before their activation."""
+    """Return the channels of units with these values before their activation."""
     activation = call.layer.activation
     if not acts_on_each_unit(activation):
         groups.keep(numbers, f"the activation of {call.name!r} is not known to act on each alone")
@@ -218,12 +218,12 @@ def _activated(call, numbers, values, groups):
 
 
 def pass_on(call, channels, groups):
-    """Return the channels that a layer which mixes none puts out; None if it is not known as such.
+    """Return the output channels of a layer known not to mix channels; None for other layers.
 
     Args:
         call: the `Call` of the layer.
         channels: the `Channels` of its inputs.
-        groups: the `Groups`, which learn what the layer joins.
+        groups: the `Groups`, updated in place with what the layer joins.
     """
     layer, rank = call.layer, len(call.outputs[0].shape)
     if _merges(call):
@@ -256,7 +256,7 @@ def _treats_each_alone(layer, rank):
 
 
 def _merges(call):
-    """Say whether a call is of a merging layer, or of an operation on tensors and numbers."""
+    """Say whether a call is of a merging layer or an elementwise operation on tensors."""
     if type(call.layer) in MERGING:
         return len({len(tensor.shape) for tensor in call.inputs}) == 1
     kind, arguments = type(call.layer), call.node.arguments
@@ -278,7 +278,7 @@ def _merged(call, channels, groups):
 
 
 def _constants(call, channels):
-    """Return the constants that come out, by running the layer on those that go in."""
+    """Return the output constants, by running the layer on the input constants."""
     varies = np.any(np.broadcast_arrays(*(np.isnan(each.constant) for each in channels)), axis=0)
     if type(call.layer).__name__ == "Multiply":
         varies &= ~np.any(np.broadcast_arrays(*(each.constant == 0 for each in channels)), axis=0)

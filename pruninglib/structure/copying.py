@@ -1,4 +1,4 @@
-"""Rebuild a model, as it is or with other settings of its layers."""
+"""Copy a model, as it is or with changed layer configs."""
 
 import inspect
 import warnings
@@ -8,15 +8,15 @@ from pruninglib.structure.graph import check_built, check_graph, graph_of, is_gr
 
 
 def rebuild(model, change=None, input_shape=None):
-    """Return a fresh compiled copy of a Sequential or Functional model, its weights not copied.
+    """Return a copy of a Sequential or Functional model, compiled like it, without its weights.
 
     Args:
-        change: function (layer, config) -> config, the config to rebuild that layer from; the
-            layers of nested models are asked for, too. Default: as it is.
-        input_shape: function (tensor, an input of a nested model) -> shape. Default: as it is.
+        change: function (layer, config) -> config to rebuild that layer from; called for the
+            layers of nested models, too. Default: unchanged.
+        input_shape: function (tensor, an input of a nested model) -> shape. Default: unchanged.
 
-    Its optimizer is fresh. Raises ValueError if the optimizer keeps a moving average of the
-    weights (`use_ema=True`), which would undo a mask.
+    The copy's optimizer is fresh. Raises ValueError if the optimizer keeps a moving average of
+    the weights (`use_ema=True`), which would undo a mask.
     """
     check_graph(model)
     check_optimizer(model)
@@ -37,9 +37,9 @@ def rebuild(model, change=None, input_shape=None):
 
     def single(layer):
         if hasattr(layer, "adapt") and not isinstance(layer, keras.layers.Normalization):
-            return layer  # such as a StringLookup: what it learned is in no weight
+            return layer  # such as a StringLookup: what it learned is not in its weights
         config = layer.get_config()
-        # what a Lambda runs is here already, not loaded from a file that might be anybody's
+        # safe: the Lambda's code is in this process already, not from an untrusted file
         trusted = {"safe_mode": False} if isinstance(layer, keras.layers.Lambda) else {}
         return type(layer).from_config(change(layer, config) if change else config, **trusted)
 
@@ -54,7 +54,7 @@ def rebuild(model, change=None, input_shape=None):
 
 
 def _like(model, twin):
-    """Return a clone with what Keras leaves out: the class of a Sequential, and being frozen."""
+    """Return a clone with what Keras leaves out: a Sequential's class, and `trainable`."""
     if isinstance(model, keras.Sequential) and type(model) is not keras.Sequential:
         inputs = [keras.Input(batch_shape=twin.input_shape, dtype=twin.inputs[0].dtype)]
         twin = type(model)([*inputs, *twin.layers], name=model.name)
@@ -64,10 +64,10 @@ def _like(model, twin):
 
 
 def fresh_copy(model):
-    """Return a copy of a model with its weights, compiled like it, its optimizer fresh.
+    """Return a copy of a model with its weights, compiled like it, with a fresh optimizer.
 
-    A constraint set on a model that was compiled before is silently ignored, hence the copy.
-    Raises ValueError as `rebuild`. A subclassed model is copied by its `from_config`.
+    Why a copy: a constraint set on a compiled model after its first `fit` is silently ignored.
+    Raises ValueError as `rebuild` does. A subclassed model is copied by its `from_config`.
     """
     check_built(model)
     twin = rebuild(model) if is_graph(model) else _copy_of_subclassed(model)
@@ -77,14 +77,14 @@ def fresh_copy(model):
 
 
 def copy_weights(layer, original):
-    """Assign the weights of a layer to another one of the same shapes."""
+    """Assign to `layer`, in place, the weights of another layer of the same shapes."""
     for new, weight in zip(layer.weights, original.weights, strict=True):
         new.assign(weight)
     finish(layer)
 
 
 def finish(layer):
-    """Let a layer compute what it derives from weights that were assigned (Normalization does)."""
+    """Let a layer update what it derives from its weights, as Normalization does."""
     if hasattr(layer, "finalize_state"):
         layer.finalize_state()
 
@@ -105,7 +105,7 @@ def _copy_of_subclassed(model):
     try:
         twin = type(model).from_config(_taken(model, model.get_config()))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Keras says at length what the error below says
+            warnings.simplefilter("ignore")  # a long version of the error below
             twin.build_from_config(model.get_build_config())
         _compile_alike(twin, model)
     except (TypeError, ValueError, NotImplementedError) as error:
@@ -117,7 +117,7 @@ def _copy_of_subclassed(model):
 
 
 def _taken(model, config):
-    """Return what the class of a model takes of the config that Keras makes for it."""
+    """Return the part of a config that the constructor of the model's class accepts."""
     taken = inspect.signature(type(model).__init__).parameters
     takes_all = any(each.kind is each.VAR_KEYWORD for each in taken.values())
     return config if takes_all else {key: config[key] for key in config if key in taken}

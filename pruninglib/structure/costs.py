@@ -1,4 +1,4 @@
-"""What a network costs: multiplications, weights and bytes."""
+"""Count what a network costs: multiply-accumulates (MACs), weights and bytes."""
 
 import gzip
 import math
@@ -13,13 +13,14 @@ from pruninglib.structure.layers import PRUNABLE, SEPARABLE, TRANSPOSED, kernel_
 
 
 def count_macs(model, nonzero=False):
-    """Return the multiply-accumulate operations of Dense and convolution layers for one input.
+    """Return the multiply-accumulate operations of Dense and convolution layers for one example.
 
-    Those inside of other layers, such as TimeDistributed, are not counted.
+    Layers wrapped by others, such as TimeDistributed, are not counted. Raises ValueError for a
+    subclassed model, and for one whose inputs have no fixed size. The model is left as it is.
 
     Args:
-        nonzero: count only those with a weight that is not zero, which a masked network run
-            densely does not save.
+        nonzero: count only those with nonzero weights; a masked network run densely still does
+            them all.
 
     >>> count_macs(pl.make_mlp(4, [6, 5], 3))
     69
@@ -44,7 +45,7 @@ def _weights(kernel, nonzero):
 
 
 def _positions(layer, node):
-    """Return at how many positions a layer applies its kernel to one input."""
+    """Return the number of positions at which a layer applies its kernel to one example."""
     tensors = node.input_tensors if isinstance(layer, TRANSPOSED) else node.output_tensors
     channels_first = getattr(layer, "data_format", None) == "channels_first"
     shape = tensors[0].shape[2:] if channels_first else tensors[0].shape[1:-1]
@@ -57,7 +58,9 @@ def _positions(layer, node):
 
 
 def count_parameters(model, nonzero=False):
-    """Return the number of the model's weights, biases included; `nonzero`: that are not zero.
+    """Return the number of all weights of a model, biases included, or of its nonzero ones.
+
+    The model is left as it is.
 
     >>> model = pl.make_mlp(4, [6, 5], 3)
     >>> pruned = pl.prune(model, pl.make_masks(model, pl.magnitude, 0.5))
@@ -69,14 +72,14 @@ def count_parameters(model, nonzero=False):
 
 
 def file_bytes(model, compress=False):
-    """Return the size in bytes of the model saved as .keras, without an optimizer.
+    """Return the size in bytes of the model saved as .keras, without its optimizer.
 
-    A .keras file stores each weight in full, zeros too: only with gzip (`compress`) is a masked
-    network's file smaller.
+    A .keras file stores zeros in full, too: a masked network's file is smaller only after gzip
+    (`compress=True`). The model is left as it is.
     """
     config = keras.saving.serialize_keras_object(model)
     config.pop("compile_config", None)
-    # what a Lambda runs is here already, not loaded from a file that might be anybody's
+    # safe: the Lambda's code is in this process already, not from an untrusted file
     bare = keras.saving.deserialize_keras_object(config, safe_mode=False)
     bare.set_weights(model.get_weights())
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Read the graph of a Keras model: its calls of layers in order, nested models', and chains."""
+"""Read the graph of a Keras model: its layer calls in order, those of nested models, chains."""
 
 from collections import Counter
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from pruninglib.structure.layers import ALONE, PRUNABLE
 
 
 class Call(NamedTuple):
-    """One call of a layer: its name with those of the models it is nested in, and its tensors."""
+    """One call of a layer, with its name ("model/layer" in a nested model) and its tensors."""
 
     name: str
     layer: keras.Operation
@@ -22,8 +22,8 @@ class Call(NamedTuple):
 def check_model(model):
     """Raise unless `model` is a built Keras model with finite weights.
 
-    All weights are read, so that each public function that takes a model does this once, at its
-    door; what it calls looks at the structure alone.
+    All weights are read, which takes time: a public function that takes a model does it once, at
+    its start, and what it calls checks only the structure.
     """
     check_built(model)
     check_finite(model)
@@ -40,7 +40,7 @@ def check_values(weight, values):
     if values.dtype.kind not in "fV":
         return
     with np.errstate(over="ignore", invalid="ignore"):
-        total = np.sum(values)  # finite only if all are, and four times as fast to tell
+        total = np.sum(values)  # finite only if all are; four times as fast as testing each
     if not (np.isfinite(total) or np.isfinite(values).all()):
         raise ValueError(
             f"Weight {weight.path} holds NaN or infinite values. Train again, with a smaller "
@@ -70,20 +70,20 @@ def check_graph(model):
 
 
 def is_graph(layer):
-    """Say whether a layer is a Sequential or Functional model that does what its graph says."""
+    """Say whether a layer is a Sequential or Functional model whose `call` is Keras' own."""
     if not isinstance(layer, keras.Model) or not type(layer).call.__module__.startswith("keras."):
         return False
     return isinstance(layer, keras.Sequential) or hasattr(layer, "operations")
 
 
 def is_in_training(node):
-    """Say whether a call of a layer always behaves as in training."""
+    """Say whether a layer is called with an argument that is True, such as training=True."""
     arguments = node.arguments
     return any(each is True for each in keras.tree.flatten((arguments.args, arguments.kwargs)))
 
 
 def leaves(model, prefix=""):
-    """Yield (name, layer) of all layers but inputs; nested models give theirs, as "model/layer"."""
+    """Yield (name, layer) of all layers but inputs; those of nested models are "model/layer"."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             yield from leaves(layer, f"{prefix}{layer.name}/")
@@ -115,12 +115,12 @@ def nodes(model):
 
 
 def unnested(model):
-    """Return (all calls of layers, a list of `Call` in order; what comes out; what goes in where).
+    """Return (list of `Call` in order, output tensors, {id of a tensor's double: the tensor}).
 
-    The calls inside a nested model stand in place of its own. A tensor that goes into it, or
-    comes out of it, is there under one name only: the second value lists the tensors that come
-    out of `model`, the third is {id of a nested model's own tensor: the tensor that is there}.
-    A nested model that is called more than once, or as in training, stays one layer.
+    The calls inside a nested model replace the call of that model. A tensor that enters or leaves
+    a nested model is one object inside and another outside: the calls and outputs returned have
+    only the one where it is made, to which the third value maps the id of the other. A nested
+    model that is called more than once, or with training=True, stays one layer.
     """
     known = {}
     found = _calls(model, known, "")
@@ -148,7 +148,7 @@ def _calls(model, known, prefix):
 
 
 def chain(model):
-    """Return the layers of a model, if each is used once and follows the one before.
+    """Return the layers of a model in which each is used once and reads only the one before.
 
     Raises ValueError otherwise, or if the model has more than one output.
     """
@@ -165,7 +165,7 @@ def chain(model):
 
 
 def dense_chain(model):
-    """Return the layers up to the last Dense one, if they are a chain; else raise ValueError."""
+    """Return the layers up to the last Dense one; raise ValueError unless they are a chain."""
     layers = chain(model)
     dense = [i for i, layer in enumerate(layers) if isinstance(layer, keras.layers.Dense)]
     passing = (keras.layers.Dense, keras.layers.Activation, *ALONE)
@@ -178,5 +178,5 @@ def dense_chain(model):
 
 
 def describe(layer):
-    """Return how messages name a layer."""
+    """Return a layer's name and class, for error messages."""
     return f"Layer {layer.name!r} ({type(layer).__name__})"

@@ -1,4 +1,4 @@
-"""Where the layers of Keras keep their kernels, and which axis of a kernel counts its units."""
+"""Which Keras layers can be pruned, where they keep their kernels, and on which axis the units."""
 
 import math
 
@@ -20,7 +20,7 @@ ELEMENTWISE = tuple(
 
 
 def kinds(names):
-    """Return the layer classes of Keras with these names; "2D" stands for 1D, 2D and 3D."""
+    """Return the Keras layer classes with these names; "2D" stands for 1D, 2D and 3D."""
     every = [name.replace("2D", f"{n}D") for name in names.split() for n in (1, 2, 3)]
     return tuple({getattr(keras.layers, name) for name in every})
 
@@ -31,19 +31,19 @@ UNCHANGED = kinds("""MaxPooling2D AveragePooling2D GlobalMaxPooling2D GlobalAver
     Cropping2D UpSampling2D RepeatVector ActivityRegularization""")
 PADDING = kinds("ZeroPadding2D")
 SHAPING = kinds("Flatten Reshape")
-SIZED = kinds("Reshape Rescaling Normalization")  # their settings may hold numbers of channels
+SIZED = kinds("Reshape Rescaling Normalization")  # their configs may depend on the channel count
 MERGING = kinds("Add Subtract Multiply Average Maximum Minimum")
 OPERATIONS = """Add Subtract Multiply Divide TrueDivide Maximum Minimum Negative Absolute Square
     Relu Relu6 LeakyRelu Elu Selu Gelu Silu Sigmoid HardSigmoid HardSilu Tanh Softplus""".split()  # noqa: SIM905
 
 
 def kernel_of(layer):
-    """Return the variable that masks act on; of a separable convolution the pointwise kernel."""
+    """Return the variable that masks act on; in a separable convolution the pointwise kernel."""
     return layer.pointwise_kernel if isinstance(layer, SEPARABLE) else layer.kernel
 
 
 def constrained(layer):
-    """Return what masks act on, as pairs (name of a weight, name of its constraint)."""
+    """Return the weights that masks act on, as pairs (weight name, constraint name)."""
     bias = ("bias", "bias_constraint")
     if isinstance(layer, SEPARABLE):
         return [("pointwise_kernel", "pointwise_constraint"), bias]
@@ -53,21 +53,21 @@ def constrained(layer):
 
 
 def is_prunable(layer):
-    """Say whether a layer has a kernel that masks can act on; a quantized one has not, nor LoRA."""
+    """Say whether masks can act on a layer's kernel: not if it is quantized or has LoRA weights."""
     changed = getattr(layer, "quantization_mode", None) or getattr(layer, "lora_enabled", False)
     return isinstance(layer, PRUNABLE) and not changed
 
 
 def is_depthwise(layer):
-    """Say whether each unit of a layer sees one input channel only."""
+    """Say whether each unit of a layer reads only one input channel."""
     groups = getattr(layer, "groups", 1)
     return isinstance(layer, DEPTHWISE) or (groups > 1 and layer.kernel.shape[-2] == 1)
 
 
 def units_last(layer, kernel):
-    """Return an array of the shape of the layer's kernel as (..., units).
+    """Return an array of the layer's kernel shape as (..., units).
 
-    Keras keeps the units of a transposed convolution on the last axis but one, and those of a
+    Keras keeps the units of a transposed convolution on the second-last axis, and those of a
     depthwise one on the last two, as (inputs, multiplier).
     """
     if isinstance(layer, TRANSPOSED):
@@ -94,7 +94,7 @@ def for_units(layer, values):
 
 
 def axes_within_units(layer):
-    """Return the axes of the layer's kernel over which each unit has its weights."""
+    """Return the axes of the layer's kernel that run over the weights of one unit."""
     axes = list(range(len(kernel_of(layer).shape)))
     if isinstance(layer, TRANSPOSED):
         return [*axes[:-2], axes[-1]]
@@ -102,7 +102,7 @@ def axes_within_units(layer):
 
 
 def number_of_units(layer):
-    """Return how many units (channels that it puts out) a layer has."""
+    """Return the number of units (output channels) of a layer."""
     shape = kernel_of(layer).shape
     return math.prod(
         shape[axis] for axis in range(len(shape)) if axis not in axes_within_units(layer)
@@ -115,10 +115,10 @@ def kernel_values(layer):
 
 
 def acts_on_each_unit(activation):
-    """Say whether the activation of a layer, a function, layer or None, is known as elementwise."""
+    """Say whether an activation (function, layer or None) is known to be elementwise."""
     if type(activation) is keras.layers.Activation:
         activation = activation.activation
-    if type(activation) is keras.layers.PReLU:  # it has weights, which the layer does not list
+    if type(activation) is keras.layers.PReLU:  # its weights are not listed by the layer it is in
         return False
     return activation in (None, *ELEMENTWISE) or type(activation) in ALONE
 

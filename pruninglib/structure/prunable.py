@@ -7,8 +7,9 @@ from pruninglib.structure.layers import DEPTHWISE, PRUNABLE, is_prunable, kernel
 def prunable_layers(model):
     """Return {name: layer} of the Dense and convolution layers of a model, in order.
 
-    Those of nested models are named "model/layer". A subclassed model has its layers found where
-    Keras tracks them. Raises ValueError if there are none, or if the model is unbuilt.
+    Those of nested models are named "model/layer"; those of a subclassed model are the ones that
+    Keras tracks. Raises ValueError if there are none, if two share a name, or if the model is
+    unbuilt.
     """
     check_built(model)
     found = [(name, layer) for name, layer in leaves(model) if is_prunable(layer)]
@@ -33,6 +34,8 @@ def chosen(model, include=None, exclude=()):
         include: names of layers, or types such as keras.layers.Conv2D; default all but those that
             make the logits and the depthwise convolutions.
         exclude: names or types of layers to leave alone.
+
+    Raises ValueError if no layer is left.
     """
     prunable = prunable_layers(model)
     names = default_layers(model) if include is None else matching(prunable, include)
@@ -47,12 +50,15 @@ def chosen(model, include=None, exclude=()):
 
 
 def default_layers(model):
-    """Return the names of the layers that are pruned if none are named."""
+    """Return the names of the layers that are pruned by default.
+
+    Raises ValueError for a subclassed model, whose logits layer cannot be told.
+    """
     prunable = prunable_layers(model)
     if not is_graph(model):
         raise ValueError(
-            f"Model {model.name!r} is subclassed, so that which of its layers makes the logits "
-            f"cannot be read. Name those to prune: include={list(prunable)}."
+            f"Model {model.name!r} is subclassed, so which of its layers makes the logits cannot "
+            f"be told. Name those to prune: include={list(prunable)}."
         )
     logits = logits_layers(model)
     return [
@@ -63,7 +69,7 @@ def default_layers(model):
 
 
 def matching(prunable, wanted):
-    """Return the names of the layers given by name or by type; ValueError if one is unknown."""
+    """Return the names of the layers wanted by name or by type; ValueError if one is unknown."""
     if isinstance(wanted, (str, type)):
         wanted = [wanted]
     types = tuple(kind for kind in wanted if isinstance(kind, type))

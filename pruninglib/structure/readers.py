@@ -1,4 +1,4 @@
-"""Layers whose units read channels: their kernels as (positions, inputs, units), what they pad."""
+"""Layers whose units read all channels: their kernels as (positions, inputs, units), padding."""
 
 import math
 
@@ -18,12 +18,12 @@ READING = (keras.layers.Dense, *CONVOLUTIONS, *TRANSPOSED, *SEPARABLE)
 
 
 def reads(layer):
-    """Say whether each unit of a layer, of Keras' own, may read every channel of its input."""
+    """Say whether a layer is of a Keras class whose units each read every input channel."""
     return type(layer) in READING and getattr(layer, "groups", 1) == 1
 
 
 def weighs(layer):
-    """Return which inputs each unit weighs with anything but zero, an array (inputs, units)."""
+    """Return a bool array (inputs, units): whether the unit has a nonzero weight for the input."""
     if isinstance(layer, SEPARABLE):
         depthwise, pointwise = _separable(layer)
         return (pointwise * depthwise.any(axis=0)[..., None]).any(axis=1)
@@ -31,12 +31,12 @@ def weighs(layer):
 
 
 def given(layer, constants):
-    """Return what constant inputs give each unit at each position of the kernel.
+    """Return what constant inputs contribute to each unit at each position of the kernel.
 
     Args:
-        constants: (inputs,) values; only what is not zero is looked at.
+        constants: (inputs,) values; zeros are skipped.
 
-    Returns an array (positions, units) in double precision.
+    Returns a float64 array (positions, units).
     """
     some = np.flatnonzero(constants)
     if isinstance(layer, SEPARABLE):
@@ -55,7 +55,7 @@ def depthwise_kernel(layer):
 
 
 def _by_position(layer):
-    """Return the kernel of a layer that reads as an array (positions, inputs, units)."""
+    """Return the kernel of a layer for which `reads` holds, as (positions, inputs, units)."""
     kernel = units_last(layer, _array(layer.kernel))
     return kernel.reshape(-1, *kernel.shape[-2:])
 
@@ -68,28 +68,28 @@ def _separable(layer):
 
 
 def _array(weight):
-    """Return a weight as an array that NumPy can compute with: half precision as single."""
+    """Return a weight as an array that NumPy can compute with: half precision as float32."""
     array = np.asarray(weight)
     return array if array.itemsize > 2 else array.astype(np.float32)
 
 
 def bias_values(layer):
-    """Return the bias of a layer that has or could have one, in double precision."""
+    """Return a layer's bias, or zeros if it has none, as float64."""
     bias = layer.bias if layer.use_bias else np.zeros(number_of_units(layer))
     return np.asarray(bias).astype(np.float64)
 
 
 def carriers_needed(layer):
-    """Return how many constant channels can stand for all of them before zero padding.
+    """Return how many constant channels can replace all of them in front of zero padding.
 
-    A convolution has a kernel for each pair of a channel and a unit, so that one will do; a
-    separable one sees each channel with one kernel for all units: a channel for each position.
+    A convolution has a kernel for each pair of channel and unit, so one channel will do. A
+    separable one has one kernel a channel for all units, so it takes one channel a position.
     """
     return math.prod(layer.kernel_size) if isinstance(layer, SEPARABLE) else 1
 
 
 def is_uneven(layer, bordered):
-    """Say whether a constant input that is not zero gives a layer other sums near the border."""
+    """Say whether a nonzero constant input gives a layer different sums near the border."""
     if isinstance(layer, TRANSPOSED):
         return True
     padding = getattr(layer, "padding", "valid")

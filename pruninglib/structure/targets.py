@@ -1,4 +1,4 @@
-"""What a training sees: batches of examples, and labels in the form that its loss wants."""
+"""Put integer labels into the form that a loss expects."""
 
 from types import FunctionType
 
@@ -8,11 +8,13 @@ from pruninglib.backend import keras
 
 
 def targets(labels, loss, classes):
-    """Return integer labels in the form a loss wants: one-hot, or as they are if it is sparse.
+    """Return integer labels in the form a loss expects: one-hot, or unchanged if it is sparse.
 
     Args:
-        loss: name of a Keras loss, a Keras loss, or a loss of the user's, which gets integers.
-        classes: number of the model's outputs; for a single one the labels stay as they are.
+        loss: a Keras loss or its name, or a user's own loss, which gets integers.
+        classes: number of the model's outputs; with a single one the labels stay as they are.
+
+    Raises ValueError if a sparse loss would get a label that is not below `classes`.
     """
     loss = keras.losses.get(loss)
     name = getattr(loss, "name", None) or loss.__name__
