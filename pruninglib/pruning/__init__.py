@@ -1,1 +1,1 @@
-"""What goes: scores, masks, holding them, planning and shrinking."""
+"""Prune a model: score its weights, make and hold masks, and shrink it."""

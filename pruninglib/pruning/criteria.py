@@ -1,4 +1,4 @@
-"""What a weight or a unit is worth, and which of them to keep. NumPy only.
+"""Score weights or units, and turn the scores of one layer into a mask. NumPy only.
 
 A criterion is a function from a kernel of shape (..., units) to scores, high = keep. Scores
 of the kernel's shape prune weights; scores of shape (units,) prune units.
@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 
-CHUNK = 2**18  # numbers looked at in a go, so that what is made of them stays in the cache
+CHUNK = 2**18  # numbers per step, so that intermediate arrays stay in the cache
 
 
 def magnitude(kernel):
@@ -23,7 +23,7 @@ def magnitude(kernel):
 
 
 def unit_norm(kernel):
-    """Score every unit by the L2 norm of its incoming weights (Li et al. 2017 use L1).
+    """Score every unit by the L2 norm of its incoming weights (Li et al. 2017 use the L1 norm).
 
     >>> unit_norm(np.array([[3.0, 0.0], [4.0, -1.0]]))
     array([5., 1.])
@@ -32,10 +32,10 @@ def unit_norm(kernel):
 
 
 def random_scores(kernel, seed=0):
-    """Score weights at random: the floor that a criterion has to beat.
+    """Score weights at random: the baseline that a criterion has to beat.
 
-    The numbers depend on the seed and the kernel alone, so that two layers of one shape
-    differ and the same call gives the same scores.
+    The scores depend on the seed and the kernel's values alone: the same call gives the same
+    scores, and two layers of the same shape get different ones.
 
     >>> random_scores(np.ones((3, 4))).shape
     (3, 4)
@@ -63,10 +63,14 @@ def check_sparsity(sparsity):
 
 
 def top_k_mask(scores, sparsity):
-    """Mask out exactly round(sparsity * size) of the lowest scores: 0 = pruned, 1 = kept.
+    """Return a mask without exactly round(sparsity * size) of the lowest scores: 0 = pruned.
 
-    Among equal scores the ones that come first go first. Counting, not a threshold: with
-    `scores < percentile` nothing goes when scores tie, with `<=` too much.
+    Among equal scores the first in order go first. Weights are counted, for a threshold fails on
+    ties: `scores < percentile` may prune nothing, `<=` too much.
+
+    Args:
+        scores: array of any shape, which is that of the uint8 mask; ValueError if one is NaN.
+        sparsity: share in [0, 1]; ValueError otherwise.
 
     >>> top_k_mask(np.array([[3.0, 1.0], [1.0, 2.0]]), 0.25)
     array([[1, 0],
@@ -81,7 +85,7 @@ def top_k_mask(scores, sparsity):
 
 
 def top_k_masks(scores, sparsities):
-    """Yield `top_k_mask` for each of many sparsities, from one sort."""
+    """Yield what `top_k_mask` returns for each of many sparsities, from one sort of the scores."""
     scores = check_scores(scores)
     ordered = np.sort(scores, axis=None)
     for sparsity in sparsities:
@@ -92,10 +96,11 @@ def top_k_masks(scores, sparsities):
 
 
 def n_m_mask(scores, n, m):
-    """Keep the n highest scores of every m successive inputs of each unit (Mishra et al. 2021).
+    """Return a mask of the n highest scores of every m successive inputs (Mishra et al. 2021).
 
     Args:
-        scores: array (..., inputs, units); the number of inputs must be a multiple of m.
+        scores: array (..., inputs, units), which is the shape of the uint8 mask; each unit is
+            masked by itself. ValueError unless 0 < n <= m and m divides the number of inputs.
 
     >>> n_m_mask(np.array([[3.0], [1.0], [1.0], [2.0]]), 2, 4).T
     array([[1, 0, 0, 1]], dtype=uint8)
@@ -134,8 +139,8 @@ def check_scores(scores):
 def kth_smallest(values, k):
     """Return the k-th smallest (k from 1) of a flat array, without copying the array.
 
-    A sample tells bounds between which that number surely lies (Floyd and Rivest 1975); only those
-    between them are kept and partitioned. Should the sample mislead, all are partitioned.
+    A sample gives bounds between which that number most likely lies (Floyd and Rivest 1975); only
+    the numbers between them are copied and partitioned. If the bounds miss it, all are.
     With `np.partition` alone a mask takes 0.6 times as long for a million weights and 1.1 to 1.3
     times for 10 or 100 million, but 8 bytes a weight in place of 5: benchmarks/masks.py.
     """
@@ -172,12 +177,12 @@ def last_equal(values, value, count):
 
 
 def step_of(count):
-    """Return the step from one number of the sample to the next: it has count ** (2/3) of them."""
+    """Return the step between sampled numbers, which makes about count ** (2/3) of them."""
     return round(count ** (1 / 3))
 
 
 def _bounds(values, k):
-    """Return two numbers of a sample that the k-th smallest of all is most likely between."""
+    """Return two numbers of a sample between which the k-th smallest of all most likely lies."""
     sample = np.sort(values[:: step_of(len(values))])
     rank, margin = k / len(values) * len(sample), 3 * int(len(sample) ** 0.5)
     first, last = (int(np.clip(rank + d, 0, len(sample) - 1)) for d in (-margin, margin))

@@ -1,4 +1,4 @@
-"""Turn scores into masks: how much goes in which layer.
+"""Turn the scores of a model into masks: how much is pruned in which layer.
 
 A mask set is a dict {layer name: 0/1 array}. An array of the kernel's shape masks weights,
 one of shape (units,) masks units.
@@ -29,24 +29,27 @@ from pruninglib.structure.prunable import check_names, chosen, matching, prunabl
 
 
 def make_masks(model, criterion, sparsity, scope="layer", include=None, exclude=(), coupled=False):
-    """Return the masks that remove the share `sparsity` of the lowest scores.
+    """Return the masks {layer name: 0/1 array} that remove the share `sparsity` of lowest scores.
 
     Args:
-        model: a built Sequential or Functional model; a subclassed one with `include`.
+        model: a built Sequential or Functional model, or a subclassed one with `include` (then
+            not `coupled`); it is left as it is.
         criterion: function kernel -> scores, or a dict {layer name: scores}; high = keep. The
-            kernel comes as (..., units), also where Keras keeps its units on another axis.
+            kernel is passed as (..., units), also where Keras keeps the units on another axis.
+            Scores have the kernel's shape, to mask weights, or (units,).
         sparsity: number in [0, 1]; a dict {layer name: number} for chosen layers; or "N:M", such
             as "2:4", to keep the N best of every M successive inputs of each unit.
         scope: "layer" prunes each layer to `sparsity`; "global" ranks all layers together.
         include: names or types of the layers to prune; default all but those that make the
             logits and the depthwise convolutions. Layers of nested models: "model/layer".
         exclude: names or types of layers to leave alone.
-        coupled: units that `shrink` can only remove together, such as those that an Add brings
-            together, or those of a depthwise convolution and what it reads, get one mask, from
-            the sum of their scores. Those that it can never remove are left alone.
+        coupled: give one mask, from the sum of their scores, to units that `shrink` can only
+            remove together, such as those joined by an Add, or those of a depthwise convolution
+            and its input. Units that it can never remove are left alone.
 
-    Exactly round(sparsity * size) scores go, ties broken by position. In global scope the
-    scores of `unit_norm` are divided by the root of the fan-in, so that layers compare.
+    Exactly round(sparsity * size) scores go; among equal ones the first go first. In global scope
+    the scores of `unit_norm` are divided by the root of the fan-in, so that layers compare. Raises
+    ValueError for unknown layers, for scores of another shape, and for scores or weights of NaN.
 
     >>> model = pl.make_mlp(4, [6, 5], 3)
     >>> masks = make_masks(model, pl.unit_norm, 0.5)
@@ -75,14 +78,14 @@ def _masks(scores, sparsity, scope):
 
 
 def _split(mask, scores):
-    """Return the mask of all scores, one after another, as a mask set."""
+    """Return one flat mask of all layers' scores, cut into a mask set."""
     ends = np.cumsum([values.size for values in scores.values()])[:-1]
     parts = zip(scores.items(), np.split(mask, ends), strict=True)
     return {name: part.reshape(values.shape) for (name, values), part in parts}
 
 
 def mask_levels(scores, sparsities, scope="layer"):
-    """Yield a mask set for each sparsity, from one sort of each layer's scores (or of all)."""
+    """Yield a mask set for each sparsity, sorting each layer's scores (or all together) once."""
     if scope == "layer":
         levels = [top_k_masks(values, sparsities) for values in scores.values()]
         for masks in zip(*levels, strict=True):
@@ -156,11 +159,11 @@ def _scores(name, layer, criterion, scope):
 
 
 def coupled_masks(model, criterion, sparsity, scope="layer", include=None, exclude=()):
-    """Return unit masks in which units that `shrink` can only remove together share their fate.
+    """Return unit masks that keep or remove together the units `shrink` can only remove together.
 
-    Each joint group of units is worth the sum of its units' scores. In layer scope the groups
-    that span the same layers are ranked among themselves, in global scope all together. A group
-    goes if one of its layers is chosen and none excluded. Arguments as in `make_masks`.
+    The score of a joint group is the sum of its units' scores. In layer scope the groups that
+    span the same layers are ranked among themselves, in global scope all together. A group may
+    go if at least one of its layers is chosen and none excluded. Arguments as in `make_masks`.
     """
     check_graph(model)
     numbers, open_ = _joint_units(model)
@@ -199,7 +202,7 @@ def _joint_units(model):
 
 
 def _ranked_together(has, open_, sparsity, scope):
-    """Yield (which joint groups are ranked together, the share of them that goes)."""
+    """Yield (indices of joint groups to rank together, the share of them to remove)."""
     if scope == "global":
         check_sparsity(sparsity)
         yield np.flatnonzero(open_), sparsity

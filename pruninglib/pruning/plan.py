@@ -1,4 +1,4 @@
-"""Decide which channels of a pruned model can go."""
+"""Decide which channels of a pruned model can be removed."""
 
 from typing import NamedTuple
 
@@ -7,17 +7,18 @@ import numpy as np
 from pruninglib.structure.channels import flow
 from pruninglib.structure.readers import carriers_needed, is_uneven, reads, weighs
 
-LEAST = 0.01  # of the largest: a smaller constant would need a large kernel to carry it
+LEAST = 0.01  # of the largest: a smaller constant would need a large kernel to carry others
 
 
 class Plan(NamedTuple):
-    """What goes: the steps of a model, its tensors' channels, and what becomes of their groups.
+    """Which channels of a model are removed, and why the others stay.
 
+    steps: a `Step` for each call of a layer.
     channels: {id of a tensor: its `Channels`}.
     labels: (groups,) the joint group of each group.
-    goes: (joint groups,) whether it goes.
+    goes: (joint groups,) whether it is removed.
     why: {joint group: why it stays}.
-    must: the joint groups that stay whatever is zero.
+    must: the joint groups that stay even if all their weights are zero.
     """
 
     steps: list
@@ -35,13 +36,13 @@ class Plan(NamedTuple):
 def make_plan(model, round_to=1):
     """Return the `Plan` for a pruned model.
 
-    A joint group of channels goes if nothing must keep it and no layer would notice: wherever
-    one reads its channels, it weighs them with zero, or they are constants for its bias. What a
-    constant gives a layer with zero padding is no bias, for it is less near the border: there
-    one channel stays, and carries the constants of the others with its own.
+    A joint group of channels goes if it may, and if each layer that reads one of its channels
+    has only zero weights from it to what stays, or can take it as a constant into its bias. A
+    layer with zero padding cannot, for there a constant contributes less near the border: one
+    channel stays, and carries the constants of the others with its own.
 
     Args:
-        round_to: keep so many more channels that what is left is a multiple of this.
+        round_to: keep just enough more channels that the number left is a multiple of this.
     """
     steps, channels, groups = flow(model)
     count, labels = groups.labels()
@@ -63,7 +64,7 @@ def make_plan(model, round_to=1):
 
 
 def _read_channels(readers, labels, stays):
-    """Return which input channels of each reader matter to what stays, in the end."""
+    """Return which input channels of each reader affect, directly or not, what stays."""
     weighed = [weighs(step.call.layer) for step in readers]
     needed, before = stays.copy(), None
     while before is None or (needed != before).any():
@@ -78,7 +79,7 @@ def _read_channels(readers, labels, stays):
 
 
 def _alive(steps, labels):
-    """Return {joint group: of which layers it has units that are no constants}, in words."""
+    """Return {joint group: in words, the layers of which it has units that are not constant}."""
     alive = {}
     for step in steps:
         if step.has_units():
@@ -98,9 +99,9 @@ def _keep(stays, why, labels, reason):
 
 
 def _keep_carriers(step, seen, labels, stays, why):
-    """Let the largest constants stay among those that go into zero padding, as many as needed.
+    """Keep as many of the largest constants as zero padding needs to carry the others.
 
-    Or all, where too few are of the size of the largest.
+    Or all of them, if too few are near the size of the largest (`LEAST`).
     """
     channels = step.inputs[0]
     if is_uneven(step.call.layer, channels.bordered):
@@ -117,7 +118,7 @@ def _keep_carriers(step, seen, labels, stays, why):
 
 
 def _round(readers, labels, stays, why, multiple):
-    """Let more stay, until the number of units of each layer is a multiple, or all stay."""
+    """Keep more units, until each layer's number of them is a multiple, or all stay."""
     todo = multiple > 1
     while todo:
         todo = False

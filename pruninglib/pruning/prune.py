@@ -1,4 +1,4 @@
-"""Put masks on a model, hold them through training and saving, take them off again."""
+"""Put masks on a model, hold them through training and saving, and take them off again."""
 
 import numpy as np
 
@@ -11,16 +11,20 @@ from pruninglib.structure.prunable import check_names, default_layers, prunable_
 
 
 def prune(model, masks):
-    """Return a fresh compiled copy of `model` with the masked weights at zero, held there.
+    """Return a copy of `model`, compiled like it, with the masked weights set to and held at zero.
 
     Args:
-        model: a built model; it is left untouched.
-        masks: {layer name: 0/1 array}. A unit mask removes a unit's incoming weights and bias.
+        model: a built model; it is left as it is.
+        masks: {layer name: 0/1 array}, of the kernel's shape or (units,). A unit mask removes a
+            unit's incoming weights and bias.
 
     The zeros stay through `fit` with any optimizer, and after `save` and `load_model` in a
-    program that imports pruninglib. Masks that the model holds already stay in force: pruning
+    program that imports pruninglib. Masks that the model already holds stay in force: pruning
     again only removes more. Weights assigned by hand are masked at the next update. A subclassed
-    model makes its layers itself, so that after loading it has its zeros but no masks: `hold` it.
+    model makes its own layers, so after loading it has its zeros but no masks: `hold` it.
+
+    Raises ValueError for masks of unknown layers, of another shape or with values besides 0 and
+    1, for NaN or infinite weights, and for an optimizer with use_ema=True, which would undo them.
 
     >>> model = pl.make_mlp(4, [6, 5], 3)
     >>> pruned = prune(model, pl.make_masks(model, pl.magnitude, 0.5))
@@ -32,7 +36,7 @@ def prune(model, masks):
 
 
 def masked_copy(model, masks):
-    """Return what `prune` returns, of a model whose weights were checked."""
+    """Return what `prune` returns, for a model whose weights were checked."""
     layers = prunable_layers(model)
     masks = check_masks(masks, layers)
     pruned = fresh_copy(model)
@@ -45,11 +49,14 @@ def masked_copy(model, masks):
 
 
 def set_masks(pruned, masks):
-    """Exchange, in place, the masks that a pruned model holds, and zero what they remove.
+    """Replace, in place, the masks that a pruned model holds, and zero what the new ones remove.
 
-    No new compilation is needed, which saves seconds in a sweep over sparsities. The masks
-    must be for the layers that hold one, and of the same kind (weights or units). Weights
-    that were zero stay zero until `fit` or `set_weights` changes them.
+    Args:
+        pruned: a model from `prune`; it need not be recompiled, which saves seconds in a sweep.
+        masks: {layer name: 0/1 array}, for layers that hold a mask and of the same kind (weights
+            or units); ValueError otherwise. Masks of layers not named stay.
+
+    Weights that were zero stay zero until `fit` or `set_weights` changes them.
     """
     prunable = prunable_layers(pruned)
     for name, mask in check_masks(masks, prunable).items():
@@ -64,9 +71,9 @@ def set_masks(pruned, masks):
 
 
 def hold(model):
-    """Return a copy of `model` that holds the zeros its kernels have now, wherever from.
+    """Return a copy of `model` that holds the zeros its kernels have now, wherever they came from.
 
-    For sparse models that came without masks, from a file or another tool.
+    For sparse models without masks, from a file or another tool. The model is left as it is.
     """
     check_model(model)
     layers = prunable_layers(model).items()
@@ -74,9 +81,10 @@ def hold(model):
 
 
 def strip(pruned):
-    """Return a plain Keras copy: the zeros are there, nothing holds them, no pruninglib needed.
+    """Return a plain Keras copy with the zeros but no masks, which loads without pruninglib.
 
-    Compiled like the pruned model; a rewound schedule of rates is the whole schedule there.
+    It is compiled like the pruned model, which is left as it is; in place of a rewound
+    learning-rate schedule it gets the whole one.
 
     >>> model = pl.make_mlp(4, [6, 5], 3)
     >>> pruned = prune(model, pl.make_masks(model, pl.magnitude, 0.5))
@@ -99,17 +107,19 @@ def strip(pruned):
 
 
 def measure_sparsity(model, layers=None):
-    """Return the share of zeros among the kernels of `layers` (default: those pruned by default).
+    """Return the share of zeros in the kernels of `layers`, in [0, 1]; biases do not count.
 
     Args:
-        layers: names; a model of logits only has these as its default.
+        model: a built model; it is left as it is.
+        layers: names; default those that `make_masks` prunes by default, or, in a model that has
+            none, all. ValueError if a subclassed model comes without names.
     """
     check_model(model)
     return share_of_zeros(model, layers)
 
 
 def share_of_zeros(model, layers=None):
-    """Return what `measure_sparsity` returns, of a model whose weights were checked."""
+    """Return what `measure_sparsity` returns, for a model whose weights were checked."""
     prunable = prunable_layers(model)
     if layers is None:
         layers = default_layers(model) or list(prunable)
@@ -117,7 +127,7 @@ def share_of_zeros(model, layers=None):
     if not layers:
         raise ValueError(f"No layers to measure; name some of {list(prunable)}.")
     kernels = [np.asarray(kernel_of(prunable[name])) for name in layers]
-    # of booleans, which NumPy counts ten times as fast as numbers
+    # comparing first, for NumPy counts booleans ten times as fast as numbers
     left = sum(np.count_nonzero(kernel != 0) for kernel in kernels)
     return float(1 - left / sum(kernel.size for kernel in kernels))
 
@@ -131,10 +141,12 @@ def zero_masked(model):
 
 
 def put_mask(layer, mask):
-    """Hold a mask on a layer from its next compilation on, beside what its constraints did.
+    """Put a mask on a layer, in place; it is held once the model is compiled again.
+
+    Constraints and masks that the layer has already stay in force.
 
     Args:
-        mask: 0/1 array of the shape of the layer's kernel, or (units,): then on the bias too.
+        mask: 0/1 array of the kernel's shape, or (units,), which masks the bias, too.
     """
     for name, constraint, part in masked_weights(layer, mask):
         before = getattr(layer, constraint)
@@ -144,13 +156,13 @@ def put_mask(layer, mask):
 
 
 def set_constraint(layer, name, constraint, value):
-    """Put a constraint on a weight, and in the layer's config."""
+    """Set the constraint of a weight, in place, and in the layer's config."""
     getattr(layer, name).constraint = value
     setattr(layer, constraint, value)
 
 
 def masked_weights(layer, mask):
-    """Yield what a mask acts on: (name of a weight, name of its constraint, mask for it)."""
+    """Yield (weight name, constraint name, mask for it) for the weights that a mask acts on."""
     (kernel, kernel_constraint), (bias, bias_constraint) = constrained(layer)
     yield kernel, kernel_constraint, mask if mask.ndim > 1 else for_units(layer, mask)
     if mask.ndim == 1 and getattr(layer, bias, None) is not None:
@@ -158,7 +170,7 @@ def masked_weights(layer, mask):
 
 
 def held_masks(layer):
-    """Return {name of a weight: HoldMask} for the weights of a layer that hold a mask."""
+    """Return {weight name: HoldMask} for the weights of a layer that hold a mask."""
     found = {name: getattr(layer, constraint, None) for name, constraint in constrained(layer)}
     return {name: held for name, held in found.items() if isinstance(held, HoldMask)}
 

@@ -1,6 +1,7 @@
-"""Scores that need data: what weights and units are worth to the network they are in.
+"""Score weights and units by means of data.
 
-Each function returns {layer name: scores}, which `make_masks` takes in place of a criterion.
+Each function returns {layer name: scores}, which `make_masks` takes in place of a criterion, and
+leaves the model as it is.
 """
 
 import numpy as np
@@ -15,13 +16,15 @@ from pruninglib.structure.targets import targets
 
 
 def activation_aware(model, inputs):
-    """Score every weight by |w| times the norm of the input that it reads (Sun et al. 2024).
+    """Score every weight by |w| times the norm of its input (Wanda, Sun et al. 2024).
 
     Args:
-        inputs: unlabelled examples, an array as the model takes it.
+        model: a Sequential or Functional model; it is left as it is.
+        inputs: unlabelled examples, an array of the model's input shape; ValueError for others.
 
-    Dense and ungrouped Conv2D layers that are used once get scores. `make_masks` ranks all of a
-    layer's together; Sun et al. rank those of each output apart.
+    Returns {layer name: scores of the kernel's shape} for the Dense and ungrouped Conv2D layers
+    outside nested models that are called once. `make_masks` ranks the scores of a layer together;
+    Sun et al. rank those of each unit apart.
 
     >>> model = pl.make_mlp(4, [6, 5], 3)
     >>> scores = activation_aware(model, np.ones((9, 4)))
@@ -39,15 +42,17 @@ def activation_aware(model, inputs):
 
 
 def greedy_units(model, inputs):
-    """Score units by the order in which a greedy choice takes them: 1 for the first.
+    """Score units by the order in which a greedy selection picks them: 1 for the first.
 
-    In a layer that unit comes next from whose output, with those of the units before it, the
-    next layer's pre-activations are best refitted (orthogonal least squares). `repair` does the
-    refitting.
+    It picks the unit whose output, with those picked before, best fits the next layer's
+    pre-activations (orthogonal least squares, Chen et al. 1989). `repair` then does the refitting.
 
     Args:
-        model: a chain of Dense layers, with activations and dropout between them.
-        inputs: unlabelled examples, an array as the model takes it.
+        model: a chain of Dense layers, with activations and dropout between them; ValueError for
+            others. It is left as it is.
+        inputs: unlabelled examples, an array of the model's input shape.
+
+    Returns {layer name: scores (units,) in (0, 1]} for all Dense layers but the last.
 
     >>> model = pl.make_mlp(4, [6, 5], 3)
     >>> scores = greedy_units(model, np.random.default_rng(0).random((50, 4)))
@@ -72,7 +77,7 @@ def greedy_units(model, inputs):
 
 
 def _gram(chunks, centred):
-    """Return X.T @ X of all rows; `centred`: of what a constant, their last entry, leaves."""
+    """Return X.T @ X of all rows; `centred`: with the last column, a constant, projected out."""
     gram = sum((x.T @ x).astype(np.float64) for x in chunks)
     if not centred:
         return gram
@@ -80,16 +85,20 @@ def _gram(chunks, centred):
 
 
 def taylor(model, inputs, labels, units=False, batch_size=128):
-    """Score weights, or units, by the loss that their removal costs to first order.
+    """Score weights, or units, by the first-order change of the loss when they are removed.
 
     The square of w dL/dw, for units of its sum over their incoming weights, averaged over
     batches (Molchanov et al. 2019).
 
     Args:
-        model: a compiled model; its loss is L.
-        inputs, labels: examples with integer labels.
+        model: a model compiled with the loss L, else ValueError; it is left as it is.
+        inputs, labels: array of the model's input shape, and integer labels.
+        units: whether to score units.
+        batch_size: examples in a batch.
+
+    Returns {layer name: scores}, of the kernel's shape or (units,). Needs TensorFlow.
     """
-    from pruninglib.backend import tf  # the other scores do without
+    from pruninglib.backend import tf  # here, for the other scores do without
 
     check_model(model)
     layers = prunable_layers(model)
@@ -120,17 +129,17 @@ def taylor(model, inputs, labels, units=False, batch_size=128):
 
 
 def forward_selection(gram, weights):
-    """Return all inputs in the order of orthogonal least squares (Chen et al. 1989).
+    """Return the indices of all inputs in the order of orthogonal least squares (Chen et al. 1989).
 
-    Each time the input comes next that, with those before it, leaves the least squared error of
-    a new fit to X @ weights. The inputs that add nothing come last, in their order.
+    Next comes the input that, with those before it, leaves the least squared error of a new fit
+    to X @ weights. Inputs that add nothing come last, in their order.
 
     Args:
         gram: X.T @ X, of shape (inputs, inputs).
         weights: array (inputs, units).
 
     Takes about inputs^2 * (3 inputs + 4 units) operations: the Cholesky factor of the chosen
-    inputs grows by a row at a time, and no residual is ever written down.
+    inputs grows by a row at a time, and no residual is computed.
     """
     size, units = weights.shape
     gram = np.asarray(gram, np.float64)

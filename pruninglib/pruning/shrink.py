@@ -1,8 +1,8 @@
 """Build the smaller network that computes the same function as a pruned one.
 
-A channel goes when nothing reads it, or when it is constant: a unit whose incoming weights are
-all zero outputs activation(bias), whatever comes in. What such a constant gives to the layers
-that read it goes into their biases, so that the outputs stay the same to rounding.
+A channel is removed when nothing reads it, or when it is constant: a unit whose incoming weights
+are all zero outputs activation(bias), whatever its input. What such a constant contributes to the
+layers that read it is folded into their biases, so that the outputs stay the same to rounding.
 """
 
 from collections import Counter
@@ -33,20 +33,21 @@ PER_CHANNEL = ("scale", "offset", "mean", "variance")  # settings that may be ar
 
 
 class CannotShrink(ValueError):
-    """The model has a layer that `shrink` cannot make smaller without changing the outputs."""
+    """Raised where `shrink` would remove all units of a layer."""
 
 
 def shrink(pruned, round_to=1):
     """Return a smaller model with the outputs of `pruned`, to 1e-5 relative in float32.
 
-    Works on any Sequential or Functional model, nested ones included. What cannot be made smaller
-    stays as it is; `plan_shrink` says what and why. Masks on the weights that are left are still
-    held. The original is untouched.
+    What cannot be made smaller stays as it is; `plan_shrink` says what and why. Masks on the
+    weights that are left are still held.
 
     Args:
-        round_to: keep so many more units that each layer that gets smaller has a multiple of this.
+        pruned: a Sequential or Functional model, nested models included; it is left as it is.
+        round_to: keep just enough more units that each layer made smaller has a multiple of this.
 
-    Raises CannotShrink (a ValueError) where a layer would lose all of its units.
+    Raises CannotShrink (a ValueError) if a layer would lose all of its units, and ValueError for a
+    subclassed model.
 
     >>> model = pl.make_mlp(4, [6, 5], 3)
     >>> pruned = pl.prune(model, pl.make_masks(model, pl.unit_norm, 0.5))
@@ -58,7 +59,7 @@ def shrink(pruned, round_to=1):
 
 
 def smaller(pruned, round_to=1):
-    """Return what `shrink` returns, of a model whose weights were checked."""
+    """Return what `shrink` returns, for a model whose weights were checked."""
     plan = make_plan(pruned, round_to)
     for row in _rows(pruned, plan):
         if not row["units_after"]:
@@ -72,8 +73,9 @@ def smaller(pruned, round_to=1):
 def plan_shrink(pruned, round_to=1):
     """Return rows of what `shrink` would do, one for each Dense or convolution layer, in order.
 
-    Columns: layer, units, units_after, and why: why not fewer are left, where zero units stay or
-    none goes. `pd.DataFrame(plan_shrink(pruned))` is a table of it. Nothing is built.
+    Columns: layer, units, units_after, and why: the reason, if units that are zero stay or none
+    goes. `pd.DataFrame(plan_shrink(pruned))` makes a table. The model is left as it is. Arguments
+    as in `shrink`.
 
     >>> model = pl.make_mlp(4, [6, 5], 3)
     >>> pruned = pl.prune(model, pl.make_masks(model, pl.unit_norm, 0.5))
@@ -117,9 +119,9 @@ def _rows(model, plan):
 
 
 def cut_model(model, plan):
-    """Return the model without the channels that go by a `Plan`, with the same outputs.
+    """Return a copy without the channels that a `Plan` removes, with the same outputs.
 
-    The masks that it holds are still held on what is left.
+    The masks that the model holds are still held on what is left.
     """
     steps = {id(step.call.layer): step for step in plan.steps if step.output is not None}
 
@@ -128,7 +130,7 @@ def cut_model(model, plan):
 
     def input_shape(tensor):
         channels = plan.channels.get(id(tensor))
-        if channels is None or not channels.groups.size:  # of a model that is not looked into
+        if channels is None or not channels.groups.size:  # of a model that is not unnested
             return tensor.shape
         return (*tensor.shape[:-1], int(plan.left(channels).sum()))
 
@@ -205,7 +207,7 @@ def _axes(layer, name, shape, step, plan):
 
 
 def folded_bias(step, plan):
-    """Return the bias of the units that are left, with what the constants gone gave to them."""
+    """Return the bias of the units that are left, with the removed constants folded in."""
     gone, bias = _constants(step, ~plan.left(step.inputs[0])), bias_values(step.call.layer)
     if gone.any() and not _uneven(step):
         bias = bias + given(step.call.layer, gone).sum(axis=0)
@@ -213,16 +215,16 @@ def folded_bias(step, plan):
 
 
 def carry(step, plan, weights, masks):
-    """Return a layer's weights and masks in which channels left carry the constants gone.
+    """Return a layer's weights and masks in which remaining channels carry the removed constants.
 
-    Into zero padding, constants c of channels give sum over i of c[i] * kernel[p, i] at each
-    position p of the kernel that is not on the padding. One constant channel gives the same with
-    a kernel of its own, or, where a separable convolution sees each channel with one kernel for
-    all units, one channel for each position. The channels that stay a constant take this over.
+    With zero padding, channels of constants c contribute the sum over i of c[i] * kernel[p, i] at
+    each position p of the kernel that is not on the padding. One constant channel with a kernel
+    of its own can contribute the same; in a separable convolution, which has one kernel a channel
+    for all units, it takes one channel a position. Constant channels that stay take this over.
 
     Args:
         weights: {name of a weight: array}.
-        masks: {name of a weight: array of bool of its shape}, what is held.
+        masks: {name of a weight: bool array of its shape}, the masks held.
     """
     left = plan.left(step.inputs[0])
     gone, layer = _constants(step, ~left), step.call.layer
@@ -232,7 +234,7 @@ def carry(step, plan, weights, masks):
     carriers = np.argsort(-np.abs(constants), kind="stable")[: carriers_needed(layer)]
     moved = gone.copy()
     moved[carriers] = constants[carriers]
-    if not constants[carriers].all():  # nothing that is left reads what is gone
+    if not constants[carriers].all():  # nothing that is left reads what was removed
         return weights, masks
     carry_with = _by_position if isinstance(layer, SEPARABLE) else _by_one
     weights = carry_with(layer, weights, given(layer, moved), carriers, constants)
@@ -247,7 +249,7 @@ def _by_one(layer, weights, sums, carriers, constants):
 
 
 def _by_position(layer, weights, sums, carriers, constants):
-    """Let the first channel of the multiplier of each carrier see one position."""
+    """Let the first depthwise channel of each carrier read one position."""
     depthwise, pointwise = (weights[f"{kind}_kernel"].copy() for kind in ("depthwise", "pointwise"))
     *_, inputs, multiplier = depthwise.shape
     seen = depthwise.reshape(-1, inputs, multiplier)
@@ -259,7 +261,7 @@ def _by_position(layer, weights, sums, carriers, constants):
 
 
 def _joined_masks(layer, masks, carriers, moved):
-    """Return masks that let the carriers have each weight that some of the moved channels had."""
+    """Return masks in which the carriers keep each weight that any of the moved channels kept."""
     name = "pointwise_kernel" if isinstance(layer, SEPARABLE) else "kernel"
     if name not in masks:
         return masks
@@ -272,7 +274,7 @@ def _joined_masks(layer, masks, carriers, moved):
 
 
 def _constants(step, which):
-    """Return the constants that a layer gets in these channels, 0 in others and where it varies."""
+    """Return a layer's input constants in these channels, 0 in others and in those that vary."""
     return np.where(which, np.nan_to_num(step.inputs[0].constant), 0)
 
 
