@@ -1,1 +1,1 @@
-"""What comes back: repair, training, retraining, gradual pruning."""
+"""Recover accuracy after pruning: repair, training, retraining, gradual pruning."""

@@ -1,4 +1,4 @@
-"""Prune little by little while a model trains, and let weights come back."""
+"""Prune a model gradually while it trains, and let removed weights grow back."""
 
 import math
 
@@ -21,29 +21,31 @@ from pruninglib.structure.prunable import prunable_layers
 
 
 class GradualPruning(keras.callbacks.Callback):
-    """Prune a model during `fit`: nothing before iteration `begin`, all of it at `end`.
+    """Prune a model in place during `fit`, gradually from iteration `begin` to `end`.
 
     Every `frequency` iterations the weights (or units) with the lowest scores go, and are held
     at zero from then on. At iteration t of the optimizer the sparsity is
 
         final_sparsity * (1 - (1 - (t - begin) / (end - begin)) ** power)
 
-    (cubic: Zhu and Gupta 2017). It depends on the optimizer's iterations alone: a model saved in
-    mid-schedule, loaded and fitted with such a callback goes on where it was.
+    (Zhu and Gupta 2017). It depends on the optimizer's iterations alone: a model saved in the
+    middle of the schedule, loaded and fitted with such a callback goes on where it was.
 
     Args:
         criterion: function kernel -> scores, or {layer name: scores}, as in `make_masks`.
         final_sparsity: share in [0, 1], met exactly at `end`.
         begin, end: iterations (updates) of the optimizer, counted over all calls of `fit`. A
-            model that was trained before has some behind it; compile it again to count anew.
-        frequency: iterations from one pruning to the next.
-        scope: "layer" or "global".
+            model that was trained before has done some; compile it again to count from 0.
+        frequency: iterations from one pruning step to the next.
+        scope: "layer" or "global", as in `make_masks`.
         include, exclude: names or types of the layers to prune, and of those to leave alone, as
             in `make_masks`.
+        power: exponent of the schedule; 3 is the cubic one of Zhu and Gupta.
 
-    The model keeps the masks, like one from `prune`; of a `keras.distillation.Distiller` the
-    student is pruned. If training ends before `end`, RuntimeError is raised; the model can be
-    fitted on. Name this callback after those that restore weights, such as EarlyStopping.
+    The model keeps the masks, like one from `prune`; with a `keras.distillation.Distiller` the
+    student is pruned. Raises RuntimeError if training ends before `end` (another `fit` goes on),
+    and ValueError if the optimizer has done so many iterations that much would go at once. List
+    this callback after those that restore weights, such as EarlyStopping.
 
         callback = GradualPruning(magnitude, final_sparsity=0.9, begin=0, end=3000)
         model.fit(x, y, epochs=10, callbacks=[callback])
@@ -82,7 +84,7 @@ class GradualPruning(keras.callbacks.Callback):
 
     @property
     def network(self):
-        """The model that is pruned: the one that is trained, or its student."""
+        """The model that is pruned: the one that is trained, or a distiller's student."""
         return getattr(self.model, "student", self.model)
 
     def on_train_begin(self, logs=None):
@@ -91,7 +93,7 @@ class GradualPruning(keras.callbacks.Callback):
         for name, found in scores.items():
             put_mask(layers[name], np.ones(found.shape, bool))
         self._check_begin(scores)
-        # a function traced before would not see the masks
+        # a training function traced earlier would not see the masks
         self.model.make_train_function(force=True)
         self._last = 0.0
 
@@ -100,7 +102,7 @@ class GradualPruning(keras.callbacks.Callback):
         held = [_held(layers[name], found.shape) for name, found in scores.items()]
         pruned = 1 - sum(map(np.count_nonzero, held)) / sum(mask.size for mask in held)
         done = int(self.model.optimizer.iterations)
-        rounded = 0.5 * len(held) / sum(mask.size for mask in held)  # whole units, in each layer
+        rounded = 0.5 * len(held) / sum(mask.size for mask in held)  # at most half a score a layer
         if self.sparsity(done) > pruned + rounded + 0.01:
             raise ValueError(
                 f"The optimizer has {done} iterations behind it, where the schedule asks for a "
@@ -132,7 +134,7 @@ class GradualPruning(keras.callbacks.Callback):
         zero_masked(self.network)
 
     def on_train_end(self, logs=None):
-        zero_masked(self.network)  # a callback may have put the weights of an earlier epoch back
+        zero_masked(self.network)  # a callback may have restored the weights of an earlier epoch
         iteration = int(self.model.optimizer.iterations)
         if iteration < self.end:
             raise RuntimeError(
@@ -144,23 +146,23 @@ class GradualPruning(keras.callbacks.Callback):
 
 
 def _held(layer, shape):
-    """Return which scores of this shape belong to what a layer's mask has not removed."""
+    """Return the layer's mask as bools in the shape of its scores: what is not removed yet."""
     (kernel, _), _ = constrained(layer)
     mask = np.broadcast_to(held_masks(layer)[kernel].mask, kernel_of(layer).shape)
     return mask.any(axis=tuple(axes_within_units(layer))).ravel() if len(shape) == 1 else mask
 
 
 class Regrowth(keras.callbacks.Callback):
-    """Exchange weights during `fit`, at constant sparsity: the smallest go, others come back.
+    """Regrow removed weights in place during `fit`, in exchange for the smallest that are left.
 
-    Every `frequency` iterations a share of the weights that are left is removed, those with the
-    smallest magnitudes, and as many removed ones come back, those with the largest gradients
-    (RigL, Evci et al. 2020), at zero. The gradients are the optimizer's running mean of them
-    (as Dettmers and Zettlemoyer 2019), which masks do not touch. The share falls from `share` at
-    `begin` to 0 at `end` like a half period of a cosine.
+    Every `frequency` iterations a share of the remaining weights is removed, those of smallest
+    magnitude, and as many removed ones come back, at zero: those of largest gradient (RigL, Evci
+    et al. 2020). As gradients serve the optimizer's running means (Dettmers and Zettlemoyer 2019),
+    which masks do not affect. The share falls from `share` at `begin` to 0 at `end`, by a cosine.
+    The sparsity stays.
 
     Args:
-        share: share in (0, 1) of the weights that are left.
+        share: share in (0, 1) of the remaining weights to exchange at `begin`.
         begin, end: iterations (updates) of the optimizer, counted over all calls of `fit`. With
             those of a `GradualPruning`, and its frequency, both act at the same iterations.
         frequency: iterations from one exchange to the next.
@@ -168,9 +170,10 @@ class Regrowth(keras.callbacks.Callback):
             Beside a `GradualPruning` it should be the same as there: with "global" here and
             "layer" there, more is pruned than asked.
 
-    The model must hold weight masks, from `prune`, or from a `GradualPruning` that stands before
-    this callback; and its optimizer keep a mean of the gradients: Adam, or SGD with momentum.
-    Weights of an earlier epoch that another callback restores lose what has been exchanged since.
+    The model must hold weight masks, from `prune` or from a `GradualPruning` listed before this
+    callback, and its optimizer must keep a mean of the gradients (Adam, or SGD with momentum);
+    ValueError otherwise. If another callback restores the weights of an earlier epoch, those
+    exchanged since are zero.
     """
 
     def __init__(self, share, begin, end, frequency=100, scope="layer"):
@@ -199,7 +202,7 @@ class Regrowth(keras.callbacks.Callback):
         self._done = self._step()
 
     def on_train_batch_end(self, batch, logs=None):
-        if self._means is None:  # not at the beginning: the first step makes the variables
+        if self._means is None:  # not in on_train_begin: the first step makes the variables
             self._means = [_mean_gradient(self.model.optimizer, kernel) for kernel in self._kernels]
         step = self._step()
         if step > self._done:
@@ -212,7 +215,7 @@ class Regrowth(keras.callbacks.Callback):
         return (int(self.model.optimizer.iterations) - self.begin) // self.frequency
 
     def on_train_end(self, logs=None):
-        zero_masked(self.network)  # a callback may have put the weights of an earlier epoch back
+        zero_masked(self.network)  # a callback may have restored the weights of an earlier epoch
 
     def _exchange(self, share):
         masks = [kernel.constraint.mask for kernel in self._kernels]
@@ -232,12 +235,13 @@ class Regrowth(keras.callbacks.Callback):
 
 
 def exchange(mask, weights, gradients, share):
-    """Return a mask of as many weights, with a share of the smallest exchanged for removed ones.
+    """Return a new mask with a share of the smallest weights exchanged for removed ones.
 
     Args:
-        mask: bool array (n,); weights, gradients: arrays (n,).
-        share: share of the weights that are left to exchange, those of smallest magnitude, for
-            the removed ones of largest gradient; fewer if fewer are removed.
+        mask: bool array (n,), True for the weights that are left.
+        weights, gradients: arrays (n,).
+        share: share of the weights left to exchange, those of smallest magnitude for the removed
+            ones of largest gradient; at most as many as are removed.
     """
     count = min(int(share * mask.sum()), int((~mask).sum()))
     new = mask.copy()
@@ -284,29 +288,35 @@ def prune_gradually(
     seed=0,
     **training,
 ):
-    """Train a network in place and prune it meanwhile, to a sparsity; return it.
+    """Train a network in place while pruning it to `sparsity`; return it.
 
-    The smallest weights go, in all layers, those of the logits too; biases stay. The rate decays
-    to zero over all iterations like half a period of a cosine.
+    Weights of smallest magnitude go (Zhu and Gupta 2017), in all layers, those of the logits too;
+    biases stay. Some regrow (`Regrowth`). The learning rate decays to zero over all iterations,
+    by a cosine. `dense` is left as it is.
 
     Args:
-        network: a model, most often one without training.
-        dense: a trained model to learn from, of any size.
-        x, y: float32 inputs and integer labels.
-        sparsity: share in [0, 1) of the weights of all kernels together that goes, those of the
-            logits among them.
-        iterations: batches of training, 40 at least.
-        end: share of the iterations after which all is pruned; pruning begins after 5 % of them.
-            0.6 did better than 0.2 in 10 epochs of MNIST, 0.2, with regrowth=0.5, in 100. The
-            other defaults did best in 50 (evidence/choices/gradual.py).
-        regrowth: share of the weights left that `Regrowth` exchanges at first; it ends after 90 %
-            of the iterations. 0 for none.
-        scope: "global" ranks all layers together, "layer" prunes each alike, where rounding may
-            leave a weight more or less in each.
-        frequency: iterations from one pruning to the next, at most a 40th of all.
-        distillation: share of the outputs of `dense` in what is learned, as in `retrain`.
+        network: a model, usually untrained.
+        dense: a trained model to learn from, with the same inputs and classes, of any size.
+        x, y: float32 inputs of the model's input shape, and integer labels.
+        sparsity: share in [0, 1) of the weights of all kernels together, those of the logits
+            included.
+        iterations: batches of training, at least 40.
+        learning_rate: the rate at the first iteration.
+        end: share of the iterations after which pruning ends; it begins after 5 % of them. 0.6
+            did better than 0.2 in 10 epochs of MNIST; in 100, 0.2 with regrowth=0.5 did better.
+            The other defaults did best in 50 epochs (evidence/choices/gradual.py).
+        regrowth: share of the remaining weights that `Regrowth` exchanges at first; it ends after
+            90 % of the iterations. 0 for none.
+        scope: "global" ranks all layers together; "layer" prunes each to the same sparsity, up to
+            rounding.
+        frequency: iterations from one pruning step to the next, at most a 40th of all.
+        distillation: weight of the outputs of `dense` in the loss, as in `retrain`.
+        batch_size, seed: as in `train`.
         training: optimizer, loss and jit_compile, as in `compile_training`. `Regrowth` needs an
             optimizer that keeps a mean of the gradients, such as Adam, the default.
+
+    Raises ValueError if no weight would be left, and if `dense` or `network` outputs
+    probabilities instead of the logits that distillation needs.
     """
     layers = prunable_layers(network)
     size = sum(math.prod(kernel_of(layer).shape) for layer in layers.values())
@@ -331,7 +341,7 @@ def prune_gradually(
         y,
         iterations,
         learning_rate=learning_rate,
-        schedule="rewound",  # to the start: all of the cosine
+        schedule="rewound",  # to the start, which gives the whole cosine
         total=iterations,
         distillation=distillation,
         batch_size=batch_size,

@@ -1,33 +1,34 @@
-"""The least-squares problem of one layer, from chunks of its inputs and targets. No Keras."""
+"""Fit the weights of one layer by least squares, from chunks of inputs and targets. No Keras."""
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, inv
 
-IN_MEMORY = 2**28  # numbers of all factors together that are kept, 2 GB, not computed again
+IN_MEMORY = 2**28  # numbers in all factors, 2 GB, up to which they are kept, not recomputed
 
 
 def fit(chunks, start, kept, ridge=1e-2, passes=0):
-    """Return the weights W that minimise |X W - T|^2 + strength |W - start|^2, where `kept`.
+    """Return the W, zero except where `kept`, that minimises |X W - T|^2 + s |W - start|^2.
 
     Args:
         chunks: function without arguments that returns an iterable of chunks (X, T): rows of
             inputs (rows, inputs) and their targets (rows, units). It is called passes + 1 times.
-        start: weights (inputs, units) to stay near; those that are not kept are zero.
-        kept: bool array of the same shape. Each unit has a problem of its own.
-        ridge: strength of the pull to `start`, relative to the mean square of the live inputs;
-            for rows in single precision at least 1e-5, which their products are rounded to.
-        passes: how often to fit again for a ReLU: where the target is negative, any negative
-            output is right. Each pass moves such a target to the last output if that is
-            negative; a majorisation, so that |relu(X W) - relu(T)|^2 falls from pass to pass,
-            but where the target is positive and the output is not.
+        start: weights (inputs, units) to stay near; those that are not kept are taken as zero.
+        kept: bool array of the same shape. Each unit is a problem of its own.
+        ridge: strength s of the pull to `start`, relative to the mean square of the inputs that
+            are not always zero; for float32 rows at least 1e-5, the rounding of their products.
+        passes: how often to fit again for a ReLU, after which any negative output is as good as
+            another. Each pass replaces a target that is not positive by the last output, or 0 if
+            that is positive; a majorisation, so that |relu(X W) - relu(T)|^2 falls from pass to
+            pass, except where the target is positive and the output is not.
 
-    With passes=0 the error on the rows is at most that of `start`.
+    With passes=0 the error on the rows is at most that of `start`. Raises ValueError for fewer
+    rows than a unit has weights to fit, and if the products overflow.
     """
     start = np.where(kept, start, 0).astype(np.float64)
     gram, right = np.zeros((len(start), len(start))), np.zeros_like(start)
     count = 0
     for x, targets in chunks():
-        with np.errstate(over="ignore", invalid="ignore"):  # told below
+        with np.errstate(over="ignore", invalid="ignore"):  # an error below
             gram += x.T @ x
             right += x.T @ targets
         count += len(x)
@@ -59,10 +60,11 @@ def fit(chunks, start, kept, ridge=1e-2, passes=0):
 
 
 def _solver(gram, kept):
-    """Return a function right side -> weights.
+    """Return a function right-hand side -> weights.
 
-    A unit that keeps few inputs solves for those. One that loses few solves for the multipliers
-    of these instead, which hold them at zero: G w = right + multipliers. Units alike share work.
+    For a unit that keeps few inputs, their weights are solved for. For one that loses few, the
+    Lagrange multipliers that hold the lost ones at zero are: G w = right + multipliers. Units with
+    the same pattern share a factor.
     """
     inverse = inv(gram) if 2 * kept.sum(axis=0).max() > len(gram) else None
     patterns, index = np.unique(kept, axis=1, return_inverse=True)

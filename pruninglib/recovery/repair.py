@@ -1,9 +1,9 @@
 """Repair a pruned network in closed form: no labels, no gradient steps.
 
-Layer by layer, the weights that are left are fitted by least squares to what the dense network
-computes there, from the inputs that the layer gets in the network repaired so far (as He et al.
+Layer by layer, the remaining weights are fitted by least squares to the pre-activations of the
+dense network, from the inputs that the layer gets in the network repaired so far (as He et al.
 2017, "Channel pruning for accelerating very deep neural networks", do for channels). Without any
-data, `merge_units` adds removed units to the kept ones most like them.
+data, `merge_units` merges removed units into the kept ones most similar to them.
 """
 
 import warnings
@@ -31,31 +31,32 @@ from pruninglib.structure.prunable import check_same_kernels, prunable_layers
 
 
 def repair(pruned, dense, inputs, ridge=1e-2, passes=3):
-    """Return a copy of a pruned model whose weights that are left fit the dense model again.
+    """Return a copy of a pruned model with its remaining weights refitted to the dense model.
+
+    Least squares, layer by layer, as He et al. 2017 do for channels; no labels are needed.
 
     Args:
-        pruned: a model that holds masks, from `prune`; it is left untouched.
+        pruned: a model that holds masks, from `prune`. Both models are left as they are.
         dense: the model that was pruned.
-        inputs: unlabelled examples, a few thousand of them. Their activations are computed in
-            chunks; up to 1 GB each of those of both models and of a layer's problem is kept, and
-            2 GB of its factors, what is more is computed again.
+        inputs: unlabelled examples, a few thousand, an array of the model's input shape. Memory:
+            up to 1 GB for the activations of each model, 1 GB for a layer's problem and 2 GB for
+            its factors; what does not fit is computed in chunks, again when needed.
         ridge: how strongly weights are kept near their values, relative to the mean square of
-            the layer's inputs. Above 0, so that constant, dead or dependent inputs do no harm; in
-            single precision at least 1e-5 is used. Chosen on validation images
-            (evidence/choices/repair.py) between 1e-3, which repairs 0.1 to 0.3 points better where
-            90 % of the units are removed, and 0.1, on MNIST a better start for retraining.
-        passes: how often a layer whose own activation is ReLU is fitted again, so as not to mind
-            what the ReLU cuts off anyway. 0 is faster and less accurate.
+            the layer's inputs. Above 0, so that constant, dead or dependent inputs do no harm; at
+            least 1e-5 is used. Chosen on validation images (evidence/choices/repair.py) between
+            1e-3, which repairs 0.1 to 0.3 points better where 90 % of the units are removed, and
+            0.1, on MNIST a better start for retraining.
+        passes: how often a layer whose own activation is ReLU is fitted again, to ignore errors
+            that the ReLU cuts off anyway. 0 is faster and less accurate.
 
-    The masks stay held, and so does a constraint that a layer had. Dense and ungrouped Conv2D
-    layers that are used once are fitted, those without a mask, such as the logits, too; others
-    stay. Each unit has a problem of its own: its kept inputs and its bias. On the given inputs
-    the outputs end at least as near to those of the dense model (in mean square) as they were:
-    where fitting one layer after another fails in that, a warning says so, and the weights are
-    those of `pruned`.
+    The masks stay held, and so do the layers' own constraints. Dense and ungrouped Conv2D layers
+    outside nested models that are called once are fitted, even without a mask, such as the
+    logits; others stay. Each unit is a problem of its own: its kept inputs and its bias. The
+    outputs for these inputs end at least as near to those of the dense model (in mean square) as
+    they were: if they would not, the weights of `pruned` are kept and a warning says so.
 
-    Raises ValueError for NaN in the inputs, for inputs whose squares overflow, and for fewer
-    rows than a unit has weights to fit.
+    Raises ValueError if `pruned` holds no mask or has other layers than `dense`, for inputs that
+    are NaN or whose squares overflow, and for fewer rows than a unit has weights to fit.
 
     >>> model = pl.make_mlp(4, [6, 5], 3)
     >>> pruned = pl.prune(model, pl.make_masks(model, pl.magnitude, 0.5))
@@ -112,7 +113,7 @@ def _check_models(pruned, dense):
 
 
 def _seen(chunks):
-    """Return which inputs of a layer are not zero in all rows."""
+    """Return which inputs of a layer are nonzero in at least one row."""
     return np.any([x.any(axis=0) for x in chunks()], axis=0)
 
 
@@ -133,7 +134,7 @@ def _problem(chunks, target_chunks, alive, weights):
 
 
 def _kept(layer):
-    """Return which entries of the layer's `matrix` no mask removes."""
+    """Return which entries of the layer's `matrix` are not masked."""
     units = layer.kernel.shape[-1]
     parts = [_mask(layer.kernel, layer.kernel_constraint).reshape(-1, units)]
     if layer.use_bias:
@@ -154,16 +155,18 @@ def _apply_constraints(layer):
 
 
 def merge_units(pruned, dense, threshold=0.45):
-    """Return a copy of a model without some units whose outgoing weights went to similar units.
+    """Return a copy of a pruned model in which removed units are merged into similar kept ones.
 
     A removed unit's outgoing weights are added to those of the kept unit whose incoming weights
     have the largest cosine similarity with its own, scaled by the ratio of their norms, if that
-    similarity reaches the threshold (neuron merging, Kim et al. 2020; 0.45 is theirs). That ratio
-    is right where the activation of a multiple is the multiple of the activation, as for ReLU.
+    similarity reaches the threshold (neuron merging, Kim et al. 2020). The scaling is exact for
+    positively homogeneous activations, such as ReLU.
 
     Args:
-        pruned: `dense` pruned with unit masks, a chain of Dense layers; it is left untouched.
+        pruned: `dense` pruned with unit masks, a chain of Dense layers; ValueError for others.
+            Both models are left as they are.
         dense: the model that was pruned.
+        threshold: cosine similarity from which units are merged; 0.45 is Kim et al.'s.
     """
     _check_models(pruned, dense)
     try:

@@ -1,4 +1,4 @@
-"""Retrain pruned networks: at which rates, from which teacher, and at many sparsities at once."""
+"""Retrain pruned networks: learning-rate schedules, distillation, one network for many masks."""
 
 from itertools import pairwise
 from math import gcd
@@ -35,26 +35,35 @@ def retrain(
 ):
     """Train a pruned or repaired model in place for a number of iterations; return it.
 
+    The masks stay held. `dense` is left as it is.
+
     Args:
         dense: the model that was pruned.
-        x, y: float32 inputs and integer labels.
-        schedule: "budget", linear decay to zero from the part of the learning rate that
-            `budget` gives; "linear", the same from all of it; "constant"; or "rewound", the end
-            of a training of `total` iterations with cosine decay (Renda et al. 2020).
-        total: iterations of the dense model's training: for "rewound", and for "budget" if the
-            iterations count there, too.
-        distillation: share in [0, 1] of the dense model's softened outputs in what is learned,
-            the rest being the labels, as in `taught`.
+        x, y: float32 inputs of the model's input shape, and integer labels.
+        iterations: number of batches.
+        learning_rate: the full rate, which the schedule scales.
+        schedule: "budget", linear decay to zero from the share of the full rate that `budget`
+            returns (Zimmer et al. 2023); "linear", the same from the full rate; "constant"; or
+            "rewound", the end of a training of `total` iterations with cosine decay (Renda et al.
+            2020).
+        total: iterations of the dense model's training; needed for "rewound", and passed on to
+            `budget` for "budget".
+        distillation: weight in [0, 1] of the dense model's softened outputs in the loss (Hinton
+            et al. 2015), the rest being that of the labels.
+        batch_size, seed: as in `train`.
         callbacks: Keras callbacks, such as `GradualPruning`.
         training: optimizer, loss, steps_per_execution and jit_compile, as in `compile_training`;
             the default loss is the one that the pruned model is compiled with. The model is
             compiled again, with Adam unless another name is given, and accuracy as its metric.
 
-    The masks stay held. On validation images of two datasets, one seed
-    (evidence/choices/retraining.py), the defaults are among the best on the mean over weights and
-    units, pruned and repaired, at three sparsities or four; no rate was best everywhere. Repaired
-    units, tried on MNIST alone, wanted less, 0.004, weights at 99 % more, 0.016. A distillation of
-    0.5 helped repaired networks a little.
+    On validation images of two datasets, one seed (evidence/choices/retraining.py), the defaults
+    are among the best on average over weights and units, pruned and repaired, at three or four
+    sparsities; no rate was best everywhere. Repaired units, tried on MNIST alone, did best at a
+    lower rate, 0.004, weights at 99 % at a higher one, 0.016. A distillation of 0.5 helped
+    repaired networks a little.
+
+    Raises ValueError for an unknown schedule or a missing `total`, and, if distillation is above
+    0, for models that output probabilities instead of logits.
     """
     check_model(pruned)
     check_model(dense)
@@ -81,20 +90,20 @@ def retrainer(
     seed=0,
     **training,
 ):
-    """Return a function (pruned, masks, held) that retrains from a pruned model's weights.
+    """Return a generator function (pruned, masks, held) that retrains from `pruned`'s weights.
 
-    It yields (number, network) after each of the numbers of iterations, all of one training, so
-    that the network is to be used before the next is asked for.
+    It yields (number, network) after each of the numbers of iterations. All are stages of one
+    training of one network: use it before asking for the next.
 
     One compiled network serves all masks, for compiling takes seconds. But where units are
-    removed, their mask is held and nothing has a bias, the smaller network is trained instead:
-    removed units output zero, so that both train to the same result, and the smaller one sooner.
+    removed, their mask is held and the smaller network has no weights but kernels, that one is
+    trained instead: removed units output zero, so both give the same result, the smaller sooner.
 
     Args:
         model: the dense model.
+        masks: masks for the same layers, and of the same kind, as those to be retrained with.
         iterations: numbers in ascending order; the schedule is that of the last.
-        masks: masks for the same layers, and of the same kind, as those of the models to come.
-        learning_rate and what follows: as in `retrain`.
+        learning_rate and the following: as in `retrain`.
     """
     last = iterations[-1]
     rate = EndOf(rates(schedule, learning_rate, last, total))
@@ -127,14 +136,15 @@ def retrainer(
 
 
 def own_loss(model):
-    """Return the loss that a model is compiled with, as a keyword argument, if there is one."""
+    """Return {"loss": the loss that a model is compiled with}, or {} if there is none."""
     if not model.compiled or model.loss is None:
         return {}
-    return {"loss": keras.losses.get(model.loss)}  # a name would mean logits in compile_training
+    # an object, for to compile_training the name of a cross-entropy means one of logits
+    return {"loss": keras.losses.get(model.loss)}
 
 
 def without_removed_units(pruned, masks):
-    """Return the smaller network if the masks remove units and it gets smaller, else `pruned`."""
+    """Return a smaller network if the masks remove units that can go, else `pruned` itself."""
     if all(mask.ndim > 1 or mask.all() for mask in masks.values()):
         return pruned
     try:
@@ -145,7 +155,7 @@ def without_removed_units(pruned, masks):
 
 
 def rates(schedule, learning_rate, iterations, total):
-    """Return the Keras schedule of learning rates that `retrain` calls by that name."""
+    """Return the Keras learning-rate schedule that `retrain` calls by that name."""
     iterations = max(1, iterations)
     if schedule == "rewound":
         check_total(total, iterations)
@@ -169,17 +179,19 @@ def check_total(total, least=1):
 
 
 def budget(pruned, dense, iterations, total=None):
-    """Return the share of the full learning rate that a retraining should begin with.
+    """Return the share of the full learning rate with which retraining should begin.
 
-    The larger of two: how far pruning moved the weights, relative to their norm and to the root
-    of the sparsity of the layers that lost some, and the iterations relative to those of the
-    dense training; at most 1 (Zimmer et al. 2023). So a network that lost nothing is hardly
-    disturbed. Without `total` the first alone decides, and such a network stays as it is.
+    The larger of two ratios, at most 1 (Zimmer et al. 2023): the norm of the removed weights to
+    that of all, over the square root of the sparsity of the layers that lost some; and
+    `iterations` to `total`. So a network that lost nothing is hardly disturbed. Without `total`
+    the first alone counts, and such a network gets a rate of 0.
 
     Args:
         pruned: the model to retrain, as it was pruned or repaired.
         dense: the model that was pruned. Both are left as they are.
-        iterations, total: of the retraining, and of the training of `dense`.
+        iterations, total: batches of the retraining, and of the training of `dense`.
+
+    Raises ValueError if the models have different layers, or seem to be interchanged.
 
     >>> model = pl.make_mlp(4, [6, 5], 3)
     >>> budget(model, model, iterations=100, total=1000)
@@ -210,14 +222,14 @@ def _budget(pruned, dense, iterations, total):
 
 
 def taught(student, dense, share):
-    """Return what to fit so that the compiled `student` learns from `dense` too.
+    """Return a distiller to fit, by which the compiled `student` learns from `dense`, too.
 
     Args:
         student: a compiled model; it is trained in place, with its own optimizer and loss.
-        dense: the model whose outputs are softened at temperature 4 (Hinton et al. 2015). A copy
-            of it is used, for Keras freezes it. Both must compute logits of several classes.
-        share: share in [0, 1] of these outputs in what is learned, the rest being the labels.
-            With 0 it is the student itself that is returned.
+        dense: the teacher, whose outputs are softened at temperature 4 (Hinton et al. 2015). A
+            copy is used, for Keras freezes it. Both must output logits of several classes.
+        share: weight in [0, 1] of these outputs in the loss, the rest being that of the labels.
+            With 0 the student itself is returned.
     """
     if not 0 <= share <= 1:
         raise ValueError(f"The share of distillation must be in [0, 1], got {share}.")
@@ -239,7 +251,7 @@ def taught(student, dense, share):
     distiller = keras.distillation.Distiller(
         teacher,
         student,
-        # an object: its name would, in Keras 3.15, compare logits as if they were probabilities
+        # an object, for by its name Keras 3.15 would compare logits as if they were probabilities
         keras.distillation.LogitsDistillation(4.0, keras.losses.KLDivergence()),
         student_loss_weight=1 - share,
     )

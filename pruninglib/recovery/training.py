@@ -1,4 +1,4 @@
-"""Train a model for a number of iterations, by a recipe given in a few words."""
+"""Train a model for a number of iterations: optimizer, learning-rate decay, order of batches."""
 
 import gc
 from math import gcd
@@ -9,7 +9,7 @@ from pruninglib.progress_line import place, working
 from pruninglib.structure.targets import targets
 
 Schedule = keras.optimizers.schedules.LearningRateSchedule
-LONG = 2e9  # weights times iterations from which XLA earns back the second it takes to compile
+LONG = 2e9  # weights times iterations above which XLA saves the second that it takes to compile
 ON_LOGITS = {
     "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
     "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
@@ -17,11 +17,12 @@ ON_LOGITS = {
 
 
 def train(model, x, y, iterations, batch_size=128, seed=0, **settings):
-    """Compile a model, train it in place for a number of iterations (batches), return it.
+    """Compile a model and train it in place for a number of iterations (batches); return it.
 
     Args:
-        x, y: float32 inputs and integer labels.
-        seed: decides the order of the batches; Keras' global random seed is set to it.
+        x, y: float32 inputs of the model's input shape, and integer labels.
+        batch_size: examples in a batch; all batches are full.
+        seed: decides the order of the examples; Keras' global random seed is set to it.
         settings: as in `compile_training`.
 
     A mask that the model holds stays held.
@@ -41,18 +42,19 @@ def compile_training(
     steps_per_execution=1,
     jit_compile=None,
 ):
-    """Compile a model for a training of a number of iterations; return it.
+    """Compile a model in place for a training of `iterations` batches; return it.
 
     Args:
-        learning_rate: the rate at the first iteration, or a Keras schedule of rates.
-        decay: "constant", or "linear" or "cosine" decay to zero at the last iteration; of no
-            meaning beside a schedule.
+        learning_rate: the rate at the first iteration, or a Keras learning-rate schedule.
+        decay: "constant", or "linear" or "cosine" decay to zero at the last iteration; ignored
+            beside a schedule.
         optimizer: name of a Keras optimizer.
-        loss: name of a Keras loss, applied to the logits.
-        steps_per_execution: iterations that Keras runs in one go, for small networks up to twice
-            as fast; it must divide the iterations. Callbacks see only the last of each.
-        jit_compile: whether to use XLA, which makes each step faster, but not all layers can; by
-            default where the training is `LONG` enough to gain by it.
+        loss: a Keras loss or its name; "categorical_crossentropy" and its sparse form, by name,
+            are computed from logits.
+        steps_per_execution: iterations that Keras runs at once, for small networks up to twice as
+            fast; ValueError unless it divides the iterations. Callbacks see only the last of each.
+        jit_compile: whether to use XLA, which makes each step faster, but does not support all
+            layers; by default if the training is `LONG` enough to gain by it.
     """
     if iterations % steps_per_execution:
         raise ValueError(
@@ -69,7 +71,7 @@ def compile_training(
         raise ValueError(f'decay must be "constant", "linear" or "cosine", got {decay!r}.')
     if jit_compile is None:
         jit_compile = iterations * model.count_params() >= LONG
-    # a name of its own, for Keras would number it, and files would depend on what was made before
+    # named, for else Keras numbers it, and files would depend on which optimizers came before
     config = {"learning_rate": rate, "name": optimizer}
     model.compile(
         keras.optimizers.get({"class_name": optimizer, "config": config}),
@@ -83,19 +85,22 @@ def compile_training(
 
 
 def fit_iterations(model, x, y, iterations, batch_size=128, seed=0, done=0):
-    """Train a compiled model in place for a number of full batches, shuffled by `seed`.
+    """Train a compiled model in place for `iterations` full batches, shuffled by `seed`; return it.
 
-    With `done`, it goes on after as many batches of the same seed, as if it had never stopped.
+    Args:
+        x, y: float32 inputs of the model's input shape, and integer labels.
+        done: batches of the same seed that it was trained for already, to go on as if it had
+            never stopped.
     """
     labels = targets(y, model.loss, model.output_shape[-1])
     return fit_batches(model, x, labels, iterations, batch_size, seed, done=done)
 
 
 def fit_batches(model, x, labels, iterations, batch_size, seed, callbacks=(), done=0):
-    """Train as `fit_iterations`, on labels that are in the form that the loss wants.
+    """Train as `fit_iterations` does, on labels in the form that the loss expects.
 
     Args:
-        x: array or tensor; of an array a copy is made, which takes up to half a second.
+        x: array or tensor; an array is copied, which takes up to half a second.
         callbacks: Keras callbacks.
     """
     keras.utils.set_random_seed(seed)
@@ -111,18 +116,18 @@ def fit_batches(model, x, labels, iterations, batch_size, seed, callbacks=(), do
             model.fit(batches, callbacks=[*callbacks, *_told(tell)], **how)
         if inputs is not x:
             del inputs, labels, batches
-            gc.collect()  # else several copies of the training set stay, in cycles
+            gc.collect()  # else reference cycles keep several copies of the training set
     return model
 
 
 def _told(tell):
-    """Yield a callback for the progress line, where one is shown: it costs a little each time."""
+    """Yield a callback for the progress line, only where one is shown, for it costs a little."""
     if place():
         yield keras.callbacks.LambdaCallback(on_train_batch_end=lambda i, logs: tell(i + 1))
 
 
 def to_tensor(x):
-    """Return an array as a tensor, which `fit_batches` need not copy each time."""
+    """Return an array as a tensor, which `fit_batches` does not copy."""
     return backend.tf.convert_to_tensor(x)
 
 
@@ -134,8 +139,8 @@ def training_batches(inputs, labels, batch_size, seed, done=0):
     tf = backend.tf
     order = tf.data.Dataset.range(len(inputs)).shuffle(len(inputs), seed=seed)
     order = order.batch(batch_size, drop_remainder=True).repeat().skip(done)
-    # gathered by index, which costs less than shuffling the rows
+    # gathered by index, which is cheaper than shuffling the rows
     batches = order.map(lambda i: (tf.gather(inputs, i), tf.gather(labels, i))).prefetch(2)
     options = tf.data.Options()
-    options.autotune.enabled = False  # its thread may sleep on after the last batch, for as long
+    options.autotune.enabled = False  # its thread may sleep on long after the last batch
     return batches.with_options(options)
