@@ -1,7 +1,7 @@
-"""All ways to run a network, in one place: each takes a Keras model, returns an `Executable`.
+"""Run and store a network: each way to run takes a Keras model and returns an `Executable`.
 
-`eager` and `compiled` run it with TensorFlow, `sparse` and `numpy_dense` chains of Dense layers
-with NumPy, `litert` and `onnx` in the runtimes of that name.
+`eager` and `compiled` run it in TensorFlow, `litert` and `onnx` in the runtimes of that name;
+`sparse` and `numpy_dense` run chains of Dense layers in NumPy.
 """
 
 import lazy_loader

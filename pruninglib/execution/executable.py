@@ -1,4 +1,4 @@
-"""What every way to run a network returns, and how it shares a batch among threads."""
+"""The `Executable` that every way to run a network returns, and sharing a batch among threads."""
 
 import contextlib
 import os
@@ -17,18 +17,18 @@ WORTH_SHARING = 3e-4  # seconds of work; waking threads for less costs more than
 
 @dataclass(frozen=True)
 class Executable:
-    """A network made ready to run: a function inputs (batch, ...) -> outputs, and what it is.
+    """A network made ready to run: a function inputs (batch, ...) -> outputs, with its runtime.
 
-    Its bytes are the size of the network on disk. Raises ValueError if inputs have another shape
-    than the network's.
+    Its `bytes` are the size of the network on disk. A call raises ValueError for inputs of another
+    shape than the network's, or of a type that does not convert to its own.
 
     Args:
-        runtime: name of the way it runs.
-        threads: how many it may use.
+        runtime: name of the runtime.
+        threads: number of threads that it may use.
         run: the function, from an array of `dtype` to an array.
-        measure: function that returns its bytes.
-        shape: of one input, with None where any size will do; None if it is not known.
-        dtype: of the inputs, to which others are converted; None to leave them as they are.
+        measure: function that returns `bytes`.
+        shape: of one example, with None for an axis of any size; None if it is not known.
+        dtype: type to which inputs are converted; None to leave them as they are.
     """
 
     runtime: str
@@ -66,9 +66,9 @@ class Executable:
 
 
 def single_input(model):
-    """Return the shape and dtype of the only input of a model, without the batch.
+    """Return {"shape", "dtype"} of the only input of a model, without the batch axis.
 
-    Raises ValueError unless the model has one input and one output, as far as is known.
+    Raises ValueError unless the model has one input and one output.
     """
     inputs, outputs = (getattr(model, name, None) or () for name in ("inputs", "outputs"))
     if len(inputs) != 1 or len(outputs) != 1:
@@ -88,7 +88,7 @@ def cores():
 
 
 def thread_count(threads=None):
-    """Return how many threads are asked for; None asks for one on each core."""
+    """Return the number of threads asked for; None asks for one per core."""
     if threads is None:
         return len(cores())
     if not isinstance(threads, Integral) or threads < 1:
@@ -97,15 +97,15 @@ def thread_count(threads=None):
 
 
 def in_tiles(workers, tile, seconds, least=1):
-    """Return a function inputs -> outputs that shares a batch among workers, a thread for each.
+    """Return a function inputs -> outputs that shares a batch among workers, one per thread.
 
     Args:
         workers: functions array (n, ...) -> array (n, ...), one for each thread.
-        tile: examples that a worker gets at a time, at most.
-        seconds: what one example takes, about: small batches are left to one worker.
-        least: examples that each worker gets at least, or one worker gets all.
+        tile: most examples that a worker gets at a time.
+        seconds: about what one example takes; a batch too short to share goes to one worker.
+        least: fewest examples for each worker; a smaller batch goes to one worker.
 
-    If there are as many threads as cores, each keeps to a core of its own.
+    If there are as many threads as cores, each is bound to a core of its own.
     """
     pools, process = [], None
 
@@ -135,13 +135,13 @@ def _pools(count):
 
 
 def _keep_to(core):
-    """Keep the calling thread on one core: two of them often start on the same one, and stay."""
+    """Bind the calling thread to one core: two threads often start, and stay, on the same one."""
     if core is not None and hasattr(os, "sched_setaffinity"):
-        with contextlib.suppress(OSError):  # the core was taken away meanwhile
+        with contextlib.suppress(OSError):  # the process may not use the core any more
             os.sched_setaffinity(0, {core})
 
 
 def _split(inputs, count):
-    """Return `count` parts of an array whose lengths differ by one at most."""
+    """Return `count` parts of an array, whose lengths differ by at most one."""
     ends = [len(inputs) * i // count for i in range(count + 1)]
     return [inputs[a:b] for a, b in pairwise(ends)]

@@ -1,4 +1,4 @@
-"""Write a model to a file whose suffix says in which form, and read it back."""
+"""Write a model to a file in the format of its suffix, and read it back."""
 
 import zipfile
 from collections.abc import Callable
@@ -18,10 +18,13 @@ def export(model, path, **settings):
     """Write a model to a file; a failure leaves what was there before.
 
     Args:
-        path: ending in .keras, as `model.save` writes it; in .npz, as small as it gets, with
-            zeros as bits and without optimizer state; or in .tflite, for LiteRT.
+        model: a built Keras model; it is left as it is.
+        path: ending in .keras, as `model.save` writes it; in .npz, the smallest, with a bit for
+            each zero and without optimizer state; or in .tflite, for LiteRT.
         settings: for .npz values="float16", which rounds the weights; for .tflite sparse=True,
             which stores kernels without their zeros.
+
+    Raises ValueError for another suffix and TypeError for a setting that the format lacks.
 
     >>> export(pl.make_mlp(4, [6, 5], 3), "small.npz")
     >>> load("small.npz").count_params()
@@ -34,15 +37,16 @@ def export(model, path, **settings):
 
 
 def load(path, **settings):
-    """Return the model of a file: a Keras model, or for .tflite an `Executable`.
+    """Return the model in a file: a Keras model, or for .tflite an `Executable`.
 
-    Of .keras and .tflite files it reads those of others too.
+    .keras and .tflite files may come from other programs, too.
 
     Args:
-        settings: for .tflite threads=2, or how many else; default all cores.
+        path: as in `export`; FileNotFoundError if there is no such file.
+        settings: for .tflite the number of threads, such as threads=2; default all cores.
 
-    Raises ValueError if the file is truncated or was altered, as far as its format tells: .tflite
-    files have no checksum, so that of these a changed weight goes unseen.
+    Raises ValueError if the file is truncated or altered, as far as its format tells: .tflite
+    files have no checksum, so a changed weight in one goes unnoticed.
     """
     form = _form(path)
     _check(settings, form.reading, path)
@@ -52,7 +56,7 @@ def load(path, **settings):
 
 
 class _Form(NamedTuple):
-    """How to write and how to read a file, and the settings of both."""
+    """How to write and read a file format, and the settings for each."""
 
     write: Callable
     read: Callable
@@ -104,7 +108,7 @@ def _read_litert(path, threads=None):
         return run_litert(content, threads)
     except UnsupportedModel as error:
         raise UnsupportedModel(f"{path}: {error}") from error
-    except ValueError as error:  # LiteRT checks where all parts of the content are
+    except ValueError as error:  # LiteRT checks the positions of all parts of the content
         raise _damaged(path, error) from error
 
 

@@ -1,7 +1,7 @@
-"""A Dense layer by its nonzero weights alone, in two orders; compiled by numba.
+"""Compute a Dense layer from its nonzero weights alone, in two orders; compiled by numba.
 
-The weights come in compressed rows: those of row i are data[starts[i]:starts[i + 1]], in the
-columns `columns` at these positions.
+The weights are compressed sparse rows (CSR): those of row i are data[starts[i]:starts[i + 1]],
+in the columns columns[starts[i]:starts[i + 1]].
 """
 
 import numba
@@ -9,7 +9,7 @@ import numba
 
 @numba.njit(nogil=True, cache=True)
 def scatter(starts, columns, data, x, bias, relu, out):
-    """Write weights.T @ x + bias to `out`; rows of weights whose input is zero are skipped."""
+    """Write weights.T @ x + bias to `out`, in place, skipping the weights of zero inputs."""
     for example in range(x.shape[1]):
         out[:, example] = bias
         for i in range(len(starts) - 1):
@@ -24,9 +24,9 @@ def scatter(starts, columns, data, x, bias, relu, out):
 
 @numba.njit(nogil=True, cache=True, fastmath={"contract", "reassoc"})
 def gather(starts, columns, data, x, bias, relu, out):
-    """Write weights @ x + bias to `out`.
+    """Write weights @ x + bias to `out`, in place.
 
-    Four weights at a time, so that each element of `out` is loaded and stored a fourth as often.
+    Four weights at a time, so that each element of `out` is loaded and stored a quarter as often.
     """
     width = x.shape[1]
     for i in range(len(starts) - 1):

@@ -1,4 +1,4 @@
-"""Run chains of Dense layers with NumPy, by dense products or by their nonzero weights alone."""
+"""Run chains of Dense layers in NumPy, by dense products or by their nonzero weights alone."""
 
 from functools import partial
 
@@ -17,29 +17,30 @@ from pruninglib.structure.graph import chain, describe, nodes
 from pruninglib.structure.layers import acts_on_each_unit, is_prunable, kinds
 
 INERT = kinds("Dropout SpatialDropout2D GaussianNoise GaussianDropout AlphaDropout Identity")
-RATE = 2.5e10  # multiplications a second by nonzero weights, on one core, about
-LEAST = 32  # examples; for fewer a weight takes as long
+RATE = 2.5e10  # multiplications per second by nonzero weights, on one core, about
+LEAST = 32  # examples; a weight takes no less time for fewer
 TILE = 128  # examples; the activations of 1,000 units then take 512 kB, half of a core's cache
 ACTIVATIONS = kinds("ReLU LeakyReLU ELU")
 RELU, LINEAR = keras.activations.relu, keras.activations.linear
 INSTEAD = "Use compiled(model), litert(model) or onnx(model)."
-FEW = 8  # up to so many examples at a time, going through the weights by input is faster
+FEW = 8  # examples at a time, up to which going through the weights by input is faster
 LINE = 16  # float32 numbers in a cache line; rows that start at one are read half again as fast
 
 
 def sparse(model, threads=None, library=None):
-    """Return an `Executable` that multiplies by the nonzero weights alone, prepared once.
+    """Return an `Executable` that multiplies only by the nonzero weights, as they are now.
 
     Args:
-        model: a chain of Dense layers. Between them may stand BatchNormalization, Dropout and
-            activations that act on each unit alone; before and after them any layers.
-        threads: how many share a batch; default all cores.
-        library: "numba" or "scipy", whose products are used; default numba if it is installed.
-            Its kernels also skip activations that are zero when they run a few examples.
+        model: a chain of Dense layers; it is left as it is. Between them may stand
+            BatchNormalization, Dropout and elementwise activations, before and after them any
+            layers.
+        threads: number of threads that share a batch; default all cores.
+        library: "numba" or "scipy", for the sparse products; default numba if it is installed.
+            Numba's also skip zero activations when they run few examples.
 
     Units that `shrink` would remove are left out. Its bytes are those of
     `export(model, "model.npz")`. Computes in float32. Raises ValueError for other models, and for
-    those that compute in fewer bits.
+    those that compute in lower precision.
     """
     library, threads = library or sparse_library(), thread_count(threads)
     seconds = count_parameters(model, nonzero=True) / RATE
@@ -49,11 +50,11 @@ def sparse(model, threads=None, library=None):
 
 
 def numpy_dense(model):
-    """Return an `Executable` that runs such a model as `sparse` takes with NumPy's dense products.
+    """Return an `Executable` that runs a model with NumPy's dense products.
 
-    For one example at a time few ways are faster. Units that `shrink` would remove are left out,
-    as in `sparse`. Its threads are those of NumPy's BLAS library, which OMP_NUM_THREADS sets before
-    Python starts.
+    For one example at a time few ways are faster. It takes the same models as `sparse`, with their
+    weights as they are now, and leaves out units that `shrink` would remove, too. Its threads are
+    those of NumPy's BLAS library: set OMP_NUM_THREADS before Python starts.
     """
     threads = max([pool["num_threads"] for pool in threadpool_info()], default=1)
     run, measure = _runner(model, "numpy"), partial(file_bytes, model)
@@ -61,9 +62,9 @@ def numpy_dense(model):
 
 
 def count_compact(model):
-    """Return the number of nonzero weights and biases without units that can go, as in `shrink`.
+    """Return the number of nonzero weights and biases that `shrink` would leave.
 
-    Takes a tenth of its time. Raises ValueError unless the model is a chain of Dense layers.
+    Takes a tenth of the time of `shrink`. ValueError unless the model is a chain of Dense layers.
     """
     layers = [layer for layer in chain(model) if type(layer) not in INERT]
     for layer in layers:
@@ -73,7 +74,7 @@ def count_compact(model):
 
 
 def _runner(model, library):
-    """Return a function inputs -> outputs that works on columns between the Dense layers."""
+    """Return a function inputs -> outputs that works on (units, batch) between Dense layers."""
     single_input(model)
     layers = [layer for layer in chain(model) if type(layer) not in INERT]
     dense = [i for i, layer in enumerate(layers) if type(layer) is keras.layers.Dense]
@@ -103,7 +104,7 @@ def _part(start, end, layers):
 
 
 def columns(inputs):
-    """Return inputs (batch, n) as (n, batch), with more columns so that rows are aligned."""
+    """Return inputs (batch, n) as (n, batch), padded with columns so that rows are aligned."""
     width = len(inputs) if len(inputs) <= FEW else -(-len(inputs) // LINE) * LINE
     x = aligned(inputs.shape[1], width)
     x[:, : len(inputs)] = inputs.T
@@ -112,13 +113,13 @@ def columns(inputs):
 
 
 def steps(model, layers, library):
-    """Return functions that do, one after another, what layers do, on arrays (units, batch).
+    """Return functions to be applied in order, which compute the layers on arrays (units, batch).
 
     Units that `shrink` would remove are not computed.
 
     Args:
-        layers: from a Dense layer of the model to a Dense layer; the last one's activation is not
-            applied, unless it is ReLU.
+        layers: a chain of the model that begins and ends with a Dense layer; the activation of the
+            last one is not applied, unless it is ReLU.
         library: as in `product`.
     """
     found = []
@@ -133,9 +134,10 @@ def steps(model, layers, library):
 
 
 def compact(model, layers):
-    """Yield (which units of each layer are left, its (kernel, bias) without others if it is Dense).
+    """Yield (which units are left, (kernel, bias) cut to them or None if not Dense) of each layer.
 
-    What removed units gave as constants is in the biases, as in `shrink`, but nothing is built.
+    The constants of removed units are folded into the biases, as in `shrink`, without building
+    the smaller model.
     """
     plan = make_plan(model)
     known = {id(step.call.layer): step for step in plan.steps}
@@ -152,7 +154,7 @@ def compact(model, layers):
 
 
 def _weights(layer):
-    """Return the kernel and the bias of a Dense layer; ValueError if it is not a plain one."""
+    """Return the kernel and bias of a plain Dense layer as float32; ValueError for another."""
     if len(layer.input.shape) != 2:
         raise ValueError(
             f"{describe(layer)} has inputs of shape {layer.input.shape}, expected (batch, inputs). "
@@ -178,7 +180,7 @@ def _between(layer, left):
 
 def _activation(layer, function):
     if function in (RELU, LINEAR) and type(layer) is keras.layers.Dense:
-        return []  # of ReLU the product takes care
+        return []  # the product applies ReLU
     if not acts_on_each_unit(function):
         raise _not_between(layer)
     return [lambda x: np.asarray(function(x))]
@@ -192,7 +194,7 @@ def _not_between(layer):
 
 
 def _scale_and_shift(norm):
-    """Return what BatchNormalization multiplies by and adds, as columns."""
+    """Return the factors and summands of BatchNormalization, as columns (units, 1)."""
     scale = 1 / np.sqrt(np.asarray(norm.moving_variance) + norm.epsilon)
     scale = scale * np.asarray(norm.gamma) if norm.scale else scale
     shift = -np.asarray(norm.moving_mean) * scale
@@ -201,7 +203,7 @@ def _scale_and_shift(norm):
 
 
 def aligned(rows, columns):
-    """Return an uninitialized float32 array; with LINE or more columns its rows can be aligned."""
+    """Return an uninitialized float32 array; with LINE or more columns it starts a cache line."""
     if columns < LINE:
         return np.empty((rows, columns), np.float32)
     room = np.empty(rows * columns + LINE, np.float32)
@@ -219,18 +221,18 @@ def sparse_library():
 
 
 def product(kernel, bias, relu, library):
-    """Return a function x (inputs, batch) -> kernel.T @ x + bias, if asked for its positive part.
+    """Return a function x (inputs, batch) -> kernel.T @ x + bias, or the ReLU of that.
 
     Args:
         kernel: array (inputs, units).
         bias: array (units,).
-        relu: whether negative outputs become zero.
+        relu: whether to apply ReLU.
         library: "numpy" for dense products, or "scipy" or "numba", which store the nonzero
             weights in compressed rows.
 
-    The batch is the contiguous axis: each weight meets a row of x, which processors do at full
-    width. For a few examples at a time numba's kernel goes through the weights by input instead,
-    and skips inputs that are zero. It keeps the weights in both orders, 16 bytes for each.
+    The batch is the contiguous axis: each weight multiplies a row of x, in full SIMD width. For
+    few examples at a time numba's kernel goes through the weights by input instead, and skips
+    zero inputs. It keeps the weights in both orders, 16 bytes for each weight.
     """
     if library == "numba":
         return _by_numba(kernel, bias, relu)
@@ -272,5 +274,5 @@ def _by_numba(kernel, bias, relu):
 
 
 def _stored(matrix):
-    # unsigned, for else numba asks of each index whether it counts from the end
+    # unsigned, for else numba tests each index for being negative
     return matrix.indptr.astype(np.int64), matrix.indices.astype(np.uint32), matrix.data

@@ -1,9 +1,10 @@
-"""A model in a small file: its zeros as bits, the other weights as values or as codes.
+"""Store a model in a small file: zeros as bits, the other weights as floats or codes.
 
-The file is an .npz of a few arrays of bytes, each compressed by LZMA, which comes close to what
-they hold. Zeros are one bit a weight. The others of a weight array that have at most 256
-different values, as after `share_weights`, are a codebook and a byte each; else they are floats,
-their first bytes together, their second bytes together, and so on: these are alike.
+The file is an .npz of a few byte arrays, each compressed by LZMA, which comes close to their
+entropy. Which weights are zero takes one bit a weight. The nonzero weights of an array with at
+most 256 different values, as after `share_weights`, are stored as a codebook and a byte each;
+others as floats, all first bytes together, all second bytes together and so on, for similar bytes
+compress better.
 """
 
 import base64
@@ -20,9 +21,9 @@ from pruninglib.structure.copying import finish
 from pruninglib.structure.graph import check_model, is_graph
 
 STREAMS = ("codes", "codebooks", "floats", "others")
-VERSION = 1  # of the format; files without one, from before it was written, are of this one
+VERSION = 1  # of the format; older files, which name no version, have this one, too
 DATE = (1980, 1, 1, 0, 0, 0)  # the same model makes the same file
-CODES = 256  # of a codebook, so that a code is a byte
+CODES = 256  # most values in a codebook, so that a code is a byte
 
 
 def packed_bytes(model, values="float32"):
@@ -33,12 +34,15 @@ def packed_bytes(model, values="float32"):
 
 
 def write_packed(model, file, values="float32"):
-    """Write a model with its masks, and how it was compiled, but without optimizer state.
+    """Write a model with its masks and compile settings, but without optimizer state.
 
     Args:
         file: path or binary file.
-        values: "float32", which loses nothing, or "float16", which rounds the float32 weights
-            that have no codebook.
+        values: "float32", which is lossless, or "float16", which rounds the float32 weights
+            without a codebook.
+
+    Raises ValueError for a model that cannot be rebuilt from its config and weights, and for a
+    weight too large for float16.
     """
     if values not in ("float32", "float16"):
         raise ValueError(f'values must be "float32" or "float16", got {values!r}.')
@@ -50,7 +54,7 @@ def write_packed(model, file, values="float32"):
         lambda bits: masks.setdefault(zlib.decompress(base64.b64decode(bits)), len(masks)),
     )
     floats = np.frombuffer(streams["floats"], "<f4")
-    with np.errstate(over="ignore"):  # it is an error below
+    with np.errstate(over="ignore"):  # an error below
         rounded = floats.astype(np.dtype(values).newbyteorder("<"))
     if np.isinf(rounded).sum() > np.isinf(floats).sum():
         largest = np.abs(floats[np.isfinite(floats)]).max()
@@ -108,7 +112,7 @@ def read_packed(file):
 
 
 def _damaged(file, error):
-    """Return what to raise for an error while reading a file."""
+    """Return the error to raise for one met while reading a file."""
     if of_the_machine(error):
         return error
     return ValueError(
@@ -117,7 +121,7 @@ def _damaged(file, error):
 
 
 def _check(model):
-    """Raise ValueError if a model is unbuilt, cannot be rebuilt, or keeps more than weights."""
+    """Raise ValueError if a model is unbuilt, cannot be rebuilt, or stores more than weights."""
     check_model(model)
     if not is_graph(model):
         _check_subclassed(model)
@@ -131,7 +135,7 @@ def _check(model):
 
 
 def _check_subclassed(model):
-    """Raise ValueError unless Keras can make the model again from what its class says of itself."""
+    """Raise ValueError unless Keras can rebuild the subclassed model from its config."""
     try:
         twin = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model))
         alike = [w.shape for w in twin.weights] == [w.shape for w in model.weights]
@@ -160,7 +164,7 @@ def _with_bits(config, change):
 
 
 def encode(weight, masks, streams):
-    """Put an array into the streams; return what it takes to find it there."""
+    """Append an array to the streams; return the entry by which `decode` finds it there."""
     entry = {"shape": weight.shape, "dtype": weight.dtype.name}
     if weight.dtype != np.float32:
         streams["others"] += weight.tobytes()

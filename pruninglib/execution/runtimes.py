@@ -1,4 +1,4 @@
-"""Run a network with TensorFlow, layer by layer or compiled, in LiteRT or in ONNX Runtime."""
+"""Run a network in TensorFlow, layer by layer or compiled, in LiteRT or in ONNX Runtime."""
 
 import logging
 import os
@@ -15,15 +15,15 @@ from pruninglib.backend import keras, native_stderr_silenced, tensorflow_log_sil
 from pruninglib.execution.executable import Executable, cores, in_tiles, single_input, thread_count
 from pruninglib.structure.costs import count_macs, count_parameters, file_bytes
 
-LARGE = 1e-5  # seconds of one example; for less, sharing one costs more than it saves
-RATE = 4e10  # multiplications a second in dense products, on one core, about
+LARGE = 1e-5  # seconds for one example; sharing a shorter one among threads does not pay
+RATE = 4e10  # multiplications per second in dense products, on one core, about
 TILE = 256  # examples; the activations of 1,000 units then take 1 MB, about a core's cache
 
 
 def eager(model):
-    """Return an `Executable` that runs the model layer by layer, as trained.
+    """Return an `Executable` that runs the model layer by layer, in inference mode.
 
-    Weights are read at each call.
+    The weights are read at each call.
     """
 
     def run(inputs):
@@ -39,10 +39,11 @@ def compiled(model, frozen=True):
     """Return an `Executable` that runs the model as one compiled graph.
 
     Args:
+        model: a model with one input and one output, else ValueError; it is left as it is.
         frozen: copy the weights into the graph, which is up to a fifth faster; else they are read
             at each call.
 
-    Inputs of NaN may give numbers: where TensorFlow joins ReLU with a bias, it makes zeros of NaN.
+    NaN in the inputs may be lost: where TensorFlow fuses a bias with ReLU, NaN becomes zero.
     """
     of_input = single_input(model)
     spec = tf.TensorSpec((None, *of_input["shape"]), of_input["dtype"])
@@ -61,7 +62,7 @@ def compiled(model, frozen=True):
 
 
 def _only(outputs):
-    """Return the output of a model that may put it in a list or a dict."""
+    """Return the only output of a model, which may come in a list or a dict."""
     (output,) = keras.tree.flatten(outputs)
     return output
 
@@ -79,12 +80,14 @@ def litert(model, sparse=False, threads=None):
     """Return an `Executable` that runs the model in LiteRT (TensorFlow Lite), in float32.
 
     Args:
+        model: a model with one input and one output, else ValueError. Its weights are converted
+            as they are now; it is left as it is.
         sparse: store kernels without their zeros, which makes the file smaller, not faster.
-        threads: how many share a batch, each with an interpreter of its own; default all cores.
-            Where there are fewer examples than threads, LiteRT shares the work on each.
+        threads: number of threads that share a batch, each with its own interpreter; default all
+            cores. If there are fewer examples than threads, the threads share each example.
 
-    Uses ai-edge-litert if it is installed, else TensorFlow's own interpreter. Raises ValueError
-    for what LiteRT has no operation for.
+    Uses ai-edge-litert if it is installed, else TensorFlow's own interpreter; needs Keras 3.13.
+    Raises ValueError for a model with an operation that LiteRT cannot run.
     """
     runtime = "LiteRT, sparse" if sparse else "LiteRT"
     return run_litert(litert_file(model, sparse), threads, runtime, seconds_each(model))
@@ -94,7 +97,8 @@ def run_litert(content, threads=None, runtime="LiteRT", seconds=None):
     """Return an `Executable` that runs the content of a LiteRT file; see `litert`.
 
     Args:
-        seconds: what one example takes, about; default from the size of the file.
+        content: bytes of the file.
+        seconds: about what one example takes; by default estimated from the size of the file.
     """
     try:
         kind = import_module("ai_edge_litert.interpreter").Interpreter
@@ -102,7 +106,7 @@ def run_litert(content, threads=None, runtime="LiteRT", seconds=None):
         kind = tf.lite.Interpreter
     threads, seconds = thread_count(threads), seconds or len(content) / 4 / RATE
     with native_stderr_silenced(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TensorFlow says that its own is going to move
+        warnings.simplefilter("ignore")  # TensorFlow says that its interpreter is going to move
         together = threads > 1 and seconds > LARGE
         counts = [1] * threads + [threads] * together
         each = [kind(model_content=content, num_threads=count) for count in counts]
@@ -154,11 +158,11 @@ def _function(interpreter):
 
     def run(inputs):
         nonlocal shape
-        if not len(inputs):  # which LiteRT refuses in front of some layers
+        if not len(inputs):  # an empty batch, which LiteRT refuses for some layers
             return np.empty((0, *found["shape"][1:]), found["dtype"])
         with lock:  # an interpreter holds the inputs and outputs of one call
             if inputs.shape != shape:
-                shape = None  # what a failure leaves is of no shape
+                shape = None  # after a failure the interpreter is ready for no shape
                 interpreter.resize_tensor_input(given["index"], inputs.shape)
                 try:
                     interpreter.allocate_tensors()
@@ -177,24 +181,26 @@ def _function(interpreter):
 def onnx(model, threads=None):
     """Return an `Executable` that runs the model in ONNX Runtime, in float32.
 
-    Needs onnxruntime, onnx and tf2onnx. Raises ValueError for what tf2onnx cannot translate, such
-    as the exact GELU.
-
     Args:
-        threads: how many ONNX Runtime shares the work among; default all cores.
+        model: a model with one input and one output, else ValueError. Its weights are converted
+            as they are now; it is left as it is.
+        threads: number of ONNX Runtime's threads; default all cores.
+
+    Needs onnxruntime, onnx and tf2onnx, else ImportError. Raises ValueError for what tf2onnx
+    cannot translate, such as the exact GELU.
     """
     of_input = single_input(model)
     onnxruntime, *_ = (_needed(name, "ONNX Runtime") for name in ("onnxruntime", "onnx", "tf2onnx"))
     shape = [size or 32 for size in of_input["shape"]]
     example = np.random.default_rng(0).random((1, *shape)).astype(of_input["dtype"])
-    expected = eager(model)(example)  # Keras exports only models that were called
+    expected = eager(model)(example)  # Keras exports only models that have been called
     content = file_content(model, "onnx")
     threads = thread_count(threads)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     try:
         session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
-    except Exception as error:  # its own kinds; tf2onnx leaves in what it cannot translate
+    except Exception as error:  # of its own types; tf2onnx keeps what it cannot translate
         raise ValueError(
             f"ONNX Runtime cannot run model {model.name!r}: {error}. Use litert(model) or "
             "compiled(model)."
@@ -221,18 +227,18 @@ def _needed(name, purpose):
 
 
 def file_content(model, kind, **settings):
-    """Return the bytes of the model's file of a kind, "litert" or "onnx"; settings as in Keras."""
-    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # what it cannot do, `onnx` says
+    """Return the bytes of the exported model, kind "litert" or "onnx"; settings as in Keras."""
+    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # `onnx` raises what it cannot do
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / ("model.tflite" if kind == "litert" else "model.onnx")
         with native_stderr_silenced(), tensorflow_log_silenced(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # tf2onnx asks NumPy for what NumPy has renamed
+            warnings.simplefilter("ignore")  # tf2onnx uses names that NumPy has deprecated
             model.export(str(path), format=kind, verbose=False, **settings)
         return path.read_bytes()
 
 
 def seconds_each(model):
-    """Return what one example takes on one core, about."""
+    """Return about how many seconds one example takes on one core."""
     try:
         return count_macs(model) / RATE
     except ValueError:  # the size of its inputs is not fixed

@@ -1,4 +1,4 @@
-"""Let the weights of a layer share a few values, which a small file then stores once.
+"""Let the weights of a layer share a few values, to be stored once.
 
 Weight sharing of Deep Compression (Han et al. 2016): a codebook for each layer, by k-means.
 """
@@ -19,15 +19,16 @@ TINY = np.finfo(np.float32).tiny
 def share_weights(model, values=16, include=None, exclude=()):
     """Return a copy of a model in which the nonzero weights of each kernel have few values.
 
-    Each weight becomes the nearest of the layer's values, which k-means finds, starting from
-    values at equal distances between the smallest and the largest. Zeros, biases and kernels that
-    have as few values already stay as they are.
+    Weight sharing (Han et al. 2016): each weight becomes the nearest of the kernel's values, which
+    k-means finds, starting from values equally spaced between the smallest and the largest weight.
+    Zeros, biases and kernels that have as few values already stay as they are.
 
     Args:
-        values: different values of a kernel besides zero, from 1 to 256.
+        model: a built model; it is left as it is.
+        values: number of different values of a kernel besides zero, from 1 to 256, else ValueError.
         include, exclude: names or types of layers; default all Dense and convolution layers.
 
-    To train on with shared values, fit with the callback `HoldShared`.
+    To train further with shared values, fit with the callback `HoldShared`.
 
     >>> shared = share_weights(pl.make_mlp(4, [6, 5], 3), 2)
     >>> np.unique(shared.layers[0].kernel).size
@@ -50,13 +51,14 @@ def share_weights(model, values=16, include=None, exclude=()):
 
 
 class HoldShared(keras.callbacks.Callback):
-    """Keep weights that share a value together during `fit`: after each batch they get their mean.
+    """Keep shared weights equal, in place, during `fit`: after each batch they get their mean.
 
-    Those of each kernel that has at most 256 values besides zero when training begins, as after
-    `share_weights`, move together from then on, and its zeros stay zero. Averaging is what tied
-    weights do under plain gradient descent, at the learning rate over their number. Of a
-    `keras.distillation.Distiller` it is the student's weights. Goes with masks that are held or
-    get tighter, not with `Regrowth`.
+    This holds for each kernel that has at most 256 values besides zero when training begins, as
+    after `share_weights`; its zeros stay zero. It equals plain gradient descent on tied weights
+    (Han et al. 2016), with the learning rate divided by their number. With a
+    `keras.distillation.Distiller` it acts on the student. It works with masks that are held or
+    remove more, not with `Regrowth`. Raises ValueError if no kernel has so few values, or if the
+    model is compiled with steps_per_execution above 1.
 
         shared = share_weights(pruned, 16)
         shared.fit(x, y, callbacks=[HoldShared()])
@@ -83,7 +85,7 @@ class HoldShared(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         for kernel, codes, is_zero in self._codes.values():
             flat = np.asarray(kernel).ravel()
-            left = flat != 0  # a mask may have got tighter
+            left = flat != 0  # a mask may remove more by now
             counts = np.bincount(codes, left)
             means = np.bincount(codes, flat) / np.maximum(counts, 1)
             means = np.where(is_zero, 0, means).astype(flat.dtype)
@@ -91,7 +93,7 @@ class HoldShared(keras.callbacks.Callback):
 
 
 def _nearest(weights, count):
-    """Return each weight's nearest of `count` values."""
+    """Return for each weight the nearest of `count` values, by k-means."""
     start = np.linspace(weights.min(), weights.max(), count)
     found = KMeans(count, init=start[:, None], n_init=1).fit(weights[:, None])
     return found.cluster_centers_[found.labels_, 0]
