@@ -1,1 +1,1 @@
-"""The study: datasets, networks, evaluation, timing, sweeps, tables."""
+"""Run the study: datasets, networks, evaluation, timing, sweeps, tables."""

@@ -1,4 +1,4 @@
-"""The datasets: handwritten digits that ship with scikit-learn, MNIST and Fashion-MNIST."""
+"""Load the datasets: the handwritten digits of scikit-learn, MNIST and Fashion-MNIST."""
 
 import gzip
 import hashlib
@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 from pruninglib.backend import keras
 from pruninglib.experiments.paths import data_folders
 
-# MD5 of the official uncompressed IDX files (header, then bytes), whatever the container here
+# MD5 of the official uncompressed IDX files (header, then bytes), whatever the local file format
 MD5 = {
     "mnist": {
         "x_train": "6bbc9ace898e44ae57da46a324031adb",
@@ -39,7 +39,10 @@ DAMAGE = (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, ValueError
 
 
 class Dataset(NamedTuple):
-    """Images as flat float32 rows in [0, 1], labels as integers 0-9."""
+    """A training, a validation and a test set.
+
+    Images x are float32 rows (images, pixels) in [0, 1], labels y are integers 0-9 (images,).
+    """
 
     name: str
     x_train: np.ndarray
@@ -53,12 +56,13 @@ class Dataset(NamedTuple):
 def load_dataset(name):
     """Return the dataset "digits", "mnist" or "fashion_mnist".
 
-    The validation part is the last twelfth of the training set. "digits" (1,797 images of
+    The validation set is the last twelfth of the training set. "digits" (1,797 images of
     8 x 8 pixels, shuffled once, the last 297 for the test) ships with scikit-learn. The others
-    (70,000 images of 28 x 28 pixels) are looked for in the folder PRUNINGLIB_DATA, then in the
-    project's data folder, then in the Keras cache, and are downloaded by Keras at last.
+    (70,000 images of 28 x 28 pixels) are looked for in the folder $PRUNINGLIB_DATA, then in the
+    project's data folder, then in the Keras cache; failing that, Keras downloads them.
 
-    Raises ValueError if a file is not the official data, FileNotFoundError if there is none.
+    Raises ValueError for another name or if a file is not the official data, FileNotFoundError if
+    there is none.
 
     >>> load_dataset("digits").x_train.shape
     (1375, 64)
@@ -139,12 +143,12 @@ def _damaged(name, where, what):
 
 
 def shifted(dataset, pixels=1):
-    """Return a dataset with five times the training images: in place, and moved each way.
+    """Return a dataset with five times the training images: unmoved, and shifted each way.
 
     Args:
-        dataset: a `Dataset` of square images.
-        pixels: how far they are moved up, down, left and right; zeros move in. 0 gives the
-            dataset as it is.
+        dataset: a `Dataset` of square images, else ValueError; it is left as it is.
+        pixels: distance of the shifts up, down, left and right; zeros move in. With 0 the dataset
+            itself is returned.
     """
     if not pixels:
         return dataset

@@ -1,4 +1,4 @@
-"""What networks achieve, what they cost and what they look like, measured the same way for all."""
+"""Measure networks, all in the same way: accuracy, costs, dead units, spread of their weights."""
 
 from collections.abc import Mapping
 
@@ -21,7 +21,11 @@ def evaluate(run, x, y, loss, batch_size=2000):
     """Return {"accuracy", "loss"} of a function inputs -> outputs, against integer labels.
 
     Args:
-        loss: what the model was compiled with (`model.loss`).
+        run: function (examples, ...) -> (examples, classes), such as an `Executable`; ValueError
+            for outputs of another shape.
+        x, y: inputs (examples, ...) and integer labels (examples,).
+        loss: what the model was compiled with (`model.loss`); ValueError if it is None.
+        batch_size: examples that run at a time.
 
     >>> logits = np.array([[2.0, 0.0], [0.0, 2.0]], np.float32)
     >>> evaluate(lambda x: x, logits, np.array([0, 0]), "mse")["accuracy"]
@@ -45,18 +49,18 @@ def evaluate(run, x, y, loss, batch_size=2000):
 
 
 def compare(models, dataset, batch_sizes=(1, 64), repeats=10, litert=False):
-    """Return one table of what networks achieve and cost, one row for each.
+    """Return a DataFrame of what networks achieve and cost, one row for each.
 
     Args:
-        models: {label: compiled Keras model}.
+        models: {label: compiled Keras model}; they are left as they are.
         dataset: a `Dataset`, of which the test set is used.
         batch_sizes, repeats: as in `time_models`; the networks run as compiled graphs.
         litert: whether to convert each to LiteRT, too, which takes a second or more.
 
     Columns: label, accuracy and loss on the test set, parameters, nonzero (parameters), macs
     (of one image), file_bytes, gzip_bytes, litert_bytes (if asked for), and for each batch size
-    N: ms_N, ms_N_q1, ms_N_q3, the median and the quartiles of the milliseconds for one batch, and
-    ms_N_steady, whether they came to rest (see `time_models`).
+    N: ms_N, ms_N_q1, ms_N_q3, the median and quartiles of the milliseconds for one batch, and
+    ms_N_steady, whether they settled (`steady` in `time_models`).
     """
     if not (isinstance(models, Mapping) and hasattr(dataset, "x_test")):
         raise TypeError(
@@ -92,14 +96,15 @@ def compare(models, dataset, batch_sizes=(1, 64), repeats=10, litert=False):
 
 
 def dead_units(model, inputs):
-    """Return {layer name: bool array}: which hidden units output the same for all the inputs.
+    """Return {layer name: bool array (units,)}: which hidden units are constant over the inputs.
 
-    The layers are those with units, but for the ones that make the logits; those of nested models
-    are named "model/layer". A unit of a layer that is used more than once is dead if it outputs the
-    same wherever it is used.
+    The layers are all Dense and convolution layers but those that make the logits; those of nested
+    models are named "model/layer". A unit of a layer that is called more than once is dead if its
+    output is the same in all calls.
 
     Args:
-        inputs: array of examples; of a model with several inputs a list of them, in their order.
+        model: a Sequential or Functional model, else ValueError; it is left as it is.
+        inputs: array of examples; for a model with several inputs a list of arrays, in order.
 
     >>> model = pl.make_mlp(4, [6, 5], 3)
     >>> pruned = pl.prune(model, pl.make_masks(model, pl.unit_norm, 0.5))
@@ -118,11 +123,15 @@ def dead_units(model, inputs):
 
 
 def kernel_statistics(model, *, labels=None):
-    """Yield a row for each hidden layer on how its weights and column norms are spread.
+    """Yield a row for each hidden layer on the distributions of its weights and unit norms.
 
-    Columns: the labels, {column: value}, layer, kurtosis (excess kurtosis of the weights: 0 for a
-    Gaussian, -1.2 for a uniform distribution), small_weights and small_norms (the share of weights,
-    and of column norms, below half of their layer's mean).
+    Columns: layer, kurtosis (excess kurtosis of the weights: 0 for a Gaussian, -1.2 for a uniform
+    distribution), small_weights and small_norms (the share of weight magnitudes, and of units'
+    L2 norms, below half of the layer's mean).
+
+    Args:
+        model: a Sequential or Functional model, else ValueError; it is left as it is.
+        labels: {column: value}, the same in all rows.
     """
     check_model(model)
     for name, layer in prunable_layers(model).items():

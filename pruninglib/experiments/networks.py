@@ -1,4 +1,4 @@
-"""The network of the study, and trained networks kept for later runs."""
+"""Make the multilayer perceptron of the study, and keep trained ones for later runs."""
 
 import hashlib
 import json
@@ -23,6 +23,7 @@ def make_mlp(inputs, hidden_units, classes, activation="relu", seed=0):
         inputs: number of input values.
         hidden_units: units of each hidden layer, named hidden_1, hidden_2, ...
         classes: units of the last layer, named "logits".
+        seed: decides the initial weights; Keras' global random seed is set to it.
 
     >>> [layer.name for layer in make_mlp(4, [6, 5], 3).layers]
     ['hidden_1', 'hidden_2', 'logits']
@@ -48,16 +49,20 @@ def baseline(
     optimizer="adam",
     loss="sparse_categorical_crossentropy",
 ):
-    """Return the dense network trained on a dataset, from the store if it was trained before.
+    """Return a dense network trained on a dataset, from the store if it was trained before.
 
     Args:
-        epochs: passes over the training set, of full batches.
+        dataset: a `Dataset`.
+        hidden_units, activation: as in `make_mlp`.
+        epochs: passes over the training set, in full batches.
+        batch_size, seed: as in `train`; the seed also decides the initial weights.
         learning_rate, decay, optimizer, loss: as in `compile_training`.
 
     Networks are stored in runs/baselines, $PRUNINGLIB_RUNS/baselines or $PRUNINGLIB_BASELINES,
     the last that is set, under a key made of all the arguments, the data and the versions of Keras
-    and TensorFlow. Of two processes that want the same network, one trains and the other waits.
-    At a constant rate, training goes on from a shorter one in the store, where there is one.
+    and TensorFlow. If two processes want the same network, one trains and the other waits. With
+    decay="constant", training goes on from a stored network of fewer epochs, if there is one.
+    Raises ValueError if the stored file is damaged.
     """
     training = {
         "learning_rate": learning_rate,
@@ -102,7 +107,7 @@ def _load(path):
 def baselines(
     dataset, learning_rates, seeds, hidden_units, activation, epochs, batch_size, **training
 ):
-    """Return {(learning rate, seed): network}, a `baseline` for each; arguments as there."""
+    """Return {(learning rate, seed): `baseline`} for all pairs; the other arguments as there."""
     return {
         (rate, seed): baseline(
             dataset,

@@ -1,7 +1,7 @@
-"""The folders of the study, the same from any working folder: those of the checkout.
+"""The folders of the study: those of the checkout, from any working folder.
 
-Where the library was installed and stands in no checkout, that of the working folder is taken, or
-else the working folder itself: nothing is written where packages are installed.
+If the library was installed outside a checkout, the checkout around the working folder is taken,
+or else the working folder itself: nothing is written where packages are installed.
 """
 
 import os
@@ -26,12 +26,12 @@ BASELINES = Path(os.environ.get("PRUNINGLIB_BASELINES") or RUNS / "baselines").r
 
 
 def data_folders():
-    """Return the folders in which a dataset's file NAME.npz is looked for, in that order."""
+    """Return the folders in which a dataset's file NAME.npz is looked for, in order."""
     own = os.environ.get("PRUNINGLIB_DATA")
     return [Path(own).resolve(), DATA] if own else [DATA]
 
 
 def data_files(name):
-    """Return {file name: bytes} of a dataset's file, empty if it has none in those folders."""
+    """Return {file name: bytes} of a dataset's file, empty if `data_folders` have none."""
     files = [folder / f"{name}.npz" for folder in data_folders()]
     return next(({path.name: path.read_bytes()} for path in files if path.exists()), {})

@@ -1,9 +1,9 @@
-"""The experiments of the study. Each yields rows: flat dicts, one measurement each.
+"""Sweep over sparsities: each function yields rows, flat dicts of one measurement each.
 
     table = pd.DataFrame(prune_sweep(model, dataset, {"weight": magnitude}, [0.5, 0.9]))
 
-Every row says what was asked (`sparsity`) and what was measured (`measured_sparsity`), and
-carries the caller's `labels`, such as {"seed": 0}. No sweep changes the model that it is given.
+Every row has the sparsity asked for (`sparsity`) and the one measured (`measured_sparsity`), and
+the caller's `labels`, such as {"seed": 0}. No sweep changes the model that it is given.
 """
 
 import contextlib
@@ -25,24 +25,27 @@ from pruninglib.structure.costs import count_parameters
 from pruninglib.structure.graph import check_model
 from pruninglib.structure.prunable import default_layers, prunable_layers
 
-FEW = 0.25  # share of the weights below which multiplying them alone is faster in large batches
+FEW = 0.25  # share of weights left below which sparse products are faster in large batches
 
 
 def prune_sweep(model, dataset, criteria, sparsities, *, scope="layer", labels=None):
     """Yield the test accuracy and loss of a model pruned in one shot, without retraining.
 
     Args:
-        model: a compiled model that outputs one value per class.
+        model: a compiled model that outputs one value per class, without masks (else ValueError);
+            it is left as it is.
         dataset: a `Dataset`.
-        criteria: {method name: criterion}.
+        criteria: {method name: criterion}, criteria as in `make_masks`.
         sparsities: shares to prune, in [0, 1].
         scope: "layer" or "global", as in `make_masks`.
         labels: {column: value}, the same in all rows.
 
-    One copy of the model serves all levels, each layer's scores are sorted once, the unpruned
-    network is evaluated once, networks without some of their units in their small form, and those
-    with few weights sparsely, if numba is installed.
-    Rows add `parameters`: the weights that are left to store, not counting removed units.
+    Columns: the labels, dataset, method, scope, stage ("pruned"), sparsity, measured_sparsity,
+    parameters (nonzero weights left to store, without removed units), accuracy and loss.
+
+    To be fast, one copy of the model serves all sparsities, scores are sorted once and the dense
+    network is evaluated once; networks that lost units are evaluated in their smaller form, and
+    those with few weights by sparse products, if numba is installed.
     """
     check_model(model)
     sparsities = list(sparsities)
@@ -69,13 +72,13 @@ def prune_sweep(model, dataset, criteria, sparsities, *, scope="layer", labels=N
 
 
 def _soonest(pruned, masks, run):
-    """Return what runs a pruned model on many examples soonest, and how many weights it stores.
+    """Return the fastest way to evaluate a pruned model once, and how many weights are stored.
 
     Args:
-        run: what runs it at full width.
+        run: function that runs the model with all its units.
     """
     if any(mask.ndim == 1 and not mask.all() for mask in masks.values()):
-        with contextlib.suppress(ValueError):  # it is no chain of Dense layers with ReLU
+        with contextlib.suppress(ValueError):  # it is no chain of Dense layers
             parameters = count_compact(pruned)
             return numpy_dense(pruned), parameters
         network = without_removed_units(pruned, masks)
@@ -107,21 +110,23 @@ def recovery_sweep(
     """Yield the rows of `prune_sweep`, then those after repair and after retraining.
 
     Args:
-        iterations: batches to retrain for; each number is a training of its own, but at a constant
-            rate, where one training passes through all of them.
+        model, dataset, criteria, sparsities, scope, labels: as in `prune_sweep`; the model is left
+            as it is.
+        iterations: batches to retrain for; each number is a training of its own, except with
+            schedule="constant", where one training passes through all of them.
         hold_masks: True holds the mask while retraining, False lets the weights grow back.
         starts: the networks to measure and to retrain: "pruned"; "merged" by `merge_units`;
             "repaired" on the first `examples` training images. The last two always hold the mask.
-        seed: decides the order of the batches; it is a column of the rows.
+        seed: decides the order of the examples; it is a column of the rows.
         repairing: {"ridge": ..., "passes": ...}, keyword arguments of `repair`.
         retraining: {"learning_rate": ..., "total": ...}, keyword arguments of `retrain`.
-        visit: function (row, network) that is called with each repaired or retrained network,
-            such as to keep a copy (`strip`); the next one may be trained in its place.
-        scope, labels: as in `prune_sweep`.
+        visit: function (row, network) called with each merged, repaired or retrained network,
+            for example to keep a copy (`strip`), for the next may be trained in its place.
 
-    Rows after `prune_sweep` add seconds; those of retrained networks also start, mask ("held"
-    or "free"), iterations and distillation. Sparsity 0 is the control: the dense network,
-    treated alike; with schedule="budget" it learns only if `total` is given.
+    Rows after those of `prune_sweep` add seconds; those of retrained networks also start, mask
+    ("held" or "free"), iterations and distillation. Their stage is "merged", "repaired" or
+    "retrained". Sparsity 0 is the control, the dense network treated the same; with
+    schedule="budget" it learns only if `total` is given.
     """
     check_model(model)
     retraining = retraining or {}
@@ -160,7 +165,7 @@ def recovery_sweep(
             for stage, network, columns in recovered:
                 if stage == "retrained":
                     columns["distillation"] = retraining.get("distillation", 0.0)
-                # one without the units that were removed has as many zeros as with them
+                # a network without its removed units is as sparse as the pruned one it came from
                 whole = network.count_params() == pruned.count_params()
                 found = row(
                     labels,
@@ -176,7 +181,7 @@ def recovery_sweep(
 
 
 def _recover(model, pruned, masks, ways, trainings):
-    """Yield (stage, network, columns of its row) of one pruned network."""
+    """Yield (stage, network, columns of its row) for what is made of one pruned network."""
     networks = {"pruned": pruned}
     for stage, way in ways.items():
         began = perf_counter()
@@ -190,7 +195,7 @@ def _recover(model, pruned, masks, ways, trainings):
 
 
 def _timed(steps):
-    """Yield what an iterator does, and the seconds that it has spent on it so far."""
+    """Yield (what an iterator yields, the seconds that it has spent so far)."""
     seconds, began = 0.0, perf_counter()
     for found in steps:
         seconds += perf_counter() - began
@@ -201,8 +206,7 @@ def _timed(steps):
 def levels(model, criterion, sparsities, scope):
     """Return pairs (sparsity, masks) for a list of sparsities.
 
-    Raises ValueError if the model holds masks already: a sweep exchanges masks, and would let
-    go of those.
+    Raises ValueError if the model holds masks already, which a sweep would replace.
     """
     for name, layer in prunable_layers(model).items():
         if held_masks(layer):
@@ -215,7 +219,7 @@ def levels(model, criterion, sparsities, scope):
 
 
 def row(labels, **columns):
-    """Return a row with the caller's labels, which must not be columns that it has already."""
+    """Return a row with the caller's labels; ValueError if they have names of its columns."""
     labels = dict(labels or {})
     if taken := sorted(set(labels) & set(columns)):
         raise ValueError(f"The labels {taken} are columns of the rows already. Rename them.")
@@ -223,7 +227,7 @@ def row(labels, **columns):
 
 
 def asked(dataset, method, scope, stage, sparsity):
-    """Return the columns of a row that say what was asked for."""
+    """Return the columns of a row that say which network was measured."""
     return {
         "dataset": dataset.name,
         "method": method,
@@ -234,18 +238,19 @@ def asked(dataset, method, scope, stage, sparsity):
 
 
 def sensitivity(model, criterion, sparsities, data, *, include=None, exclude=(), labels=None):
-    """Yield the accuracy and loss of a model of which only one layer is pruned, for each layer.
+    """Yield the accuracy and loss of a model with one layer pruned alone, for each layer in turn.
 
     Args:
-        model: a compiled model that outputs one value per class, without masks.
+        model: a compiled model that outputs one value per class, without masks; it is left as it
+            is.
         criterion: as in `make_masks`.
-        sparsities: shares to prune of a layer, in [0, 1].
-        data: (inputs, integer labels), better those of a validation set than of the test set.
+        sparsities: shares of a layer to prune, in [0, 1].
+        data: (inputs, integer labels), preferably the validation set, not the test set.
         include, exclude: layers, as in `make_masks`.
         labels: {column: value}, the same in all rows.
 
-    Rows add layer, sparsity, measured_sparsity (of that layer), accuracy, loss, and lost, the
-    accuracy of the dense model minus this one (Li et al. 2017 draw such curves).
+    Columns: the labels, layer, sparsity, measured_sparsity (of that layer), accuracy, loss, and
+    lost, the accuracy of the dense model minus this one (sensitivity curves, Li et al. 2017).
     """
     check_model(model)
     scores = layer_scores(model, criterion, "layer", include, exclude)
@@ -272,12 +277,14 @@ def sensitivity(model, criterion, sparsities, data, *, include=None, exclude=(),
 
 
 def tolerated(table, tolerance=0.01):
-    """Return {layer: the largest sparsity that costs no more}, for `make_masks`.
+    """Return {layer: the largest sparsity within the tolerance}, for `make_masks`.
 
     Args:
-        table: rows of `sensitivity`.
-        tolerance: accuracy that each layer alone may cost, as a share: 0.01 is one point.
-            Layers that are pruned together cost more than each alone.
+        table: rows of `sensitivity`, or a DataFrame of them.
+        tolerance: accuracy that a layer pruned alone may cost, as a share: 0.01 is one point.
+            Layers pruned together cost more than each alone.
+
+    Layers without a sparsity within the tolerance are left out.
 
     >>> rows = [{"layer": "a", "sparsity": s, "lost": s / 50} for s in (0.25, 0.5, 0.75)]
     >>> tolerated(rows)

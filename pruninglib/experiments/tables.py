@@ -1,4 +1,4 @@
-"""What the rows of the sweeps say, seed by seed."""
+"""Summarise the rows of sweeps over seeds, and read published results."""
 
 import pandas as pd
 
@@ -9,21 +9,27 @@ NETWORK = ("dataset", "scope", "learning_rate", "seed", "method")
 
 
 def percent(shares, digits=1):
-    """Return the mean and the standard deviation of shares, one for each seed, as text.
+    """Return the mean and sample standard deviation of shares, one for each seed, as text.
+
+    Args:
+        shares: a number, list or Series of shares in [0, 1]; of a single one, the mean alone.
+        digits: decimal places.
 
     >>> percent(pd.Series([0.97, 0.98, 0.99]))
     '98.0 ± 1.0 %'
     """
-    shares = pd.Series(shares)  # with one seed a table gives a number
+    shares = pd.Series(shares)  # a single seed may come as a number
     spread = f" ± {100 * shares.std():.{digits}f}" if len(shares) > 1 else ""
     return f"{100 * shares.mean():.{digits}f}{spread} %"
 
 
 def gain_over_dense(table):
-    """Return each row's accuracy minus that at sparsity 0 of the same network and method.
+    """Return each row's accuracy minus that of the same network and method at sparsity 0.
 
     Args:
-        table: rows of `prune_sweep`, sparsity 0 among them.
+        table: DataFrame of the rows of `prune_sweep`, sparsity 0 among them.
+
+    Returns a Series, in shares: 0.01 is one point.
     """
     keys = [key for key in NETWORK if key in table]
     dense = table[table["sparsity"] == 0].set_index(keys)["accuracy"]
@@ -31,11 +37,11 @@ def gain_over_dense(table):
 
 
 def plateau(table, tolerance=0.01):
-    """Return, for each network and method, the largest sparsity that keeps the accuracy.
+    """Return a DataFrame of the largest sparsity that keeps the accuracy, by network and method.
 
     Args:
-        table: rows of `prune_sweep`, sparsity 0 among them.
-        tolerance: what may be lost, as a share: 0.01 is one point.
+        table: DataFrame of the rows of `prune_sweep`, sparsity 0 among them.
+        tolerance: accuracy that may be lost, as a share: 0.01 is one point.
     """
     keys = [key for key in NETWORK if key in table]
     rounding = 1e-9  # 0.97 - 0.98 is a little less than -0.01
@@ -53,12 +59,12 @@ COLUMNS = {
 
 
 def published(name):
-    """Return a table of what others published, from the checkout's folder data/published.
+    """Return a DataFrame of published results, from the checkout's folder data/published.
 
-    Where the library was installed without a checkout, the table is empty and a sentence says so.
+    Without a checkout the table is empty, and a printed sentence says so.
 
     Args:
-        name: "accuracy_curves", "claims", "frontier" or "timings".
+        name: "accuracy_curves", "claims", "frontier" or "timings", else ValueError.
     """
     if name not in COLUMNS:
         raise ValueError(f"Unknown table {name!r}; expected one of {list(COLUMNS)}.")

@@ -1,4 +1,4 @@
-"""Time networks against each other, fairly, in several runtimes."""
+"""Time networks against each other fairly, in several runtimes."""
 
 from collections import defaultdict
 from time import perf_counter, process_time, sleep
@@ -9,33 +9,36 @@ from pruninglib.execution.runtimes import eager
 from pruninglib.progress_line import progress
 from pruninglib.structure.costs import count_macs
 
-STEADY = 0.25  # quartiles further apart than this share of the median are no result
+STEADY = 0.25  # share of the median; a time whose quartiles are further apart is no result
 
 
 def time_models(
     runs, inputs, batch_sizes=(1, 64), repeats=10, limit=60, tolerance=0.1, least_seconds=0.02
 ):
-    """Yield rows of how long each network takes for one batch.
+    """Yield a row for each network and batch size: how long one batch takes.
 
     Args:
-        runs: {label: function inputs -> outputs}, such as an `Executable`. How many threads it has
-            is said when that is made.
+        runs: {label: function inputs -> outputs}, such as an `Executable`, whose threads are chosen
+            when it is made.
         inputs: array (images, ...) from which the batches are taken in turn.
-        batch_sizes: images in a batch; at most len(inputs).
-        repeats: measurements of each network after which the quartiles are looked at. As many
-            more follow until the quartiles of the first half and of the second half of a network's
-            measurements differ by no more than `tolerance` of the median, for all networks.
-        limit: measurements of each network at most.
-        least_seconds: fast networks are called several times in a measurement, to fill this; and
-            as often before it, for threads that wake up are slow at first.
+        batch_sizes: images in a batch, from 1 to len(inputs).
+        repeats: measurements of each network between checks. They go on until, for all networks,
+            the quartiles of the first and of the second half of a network's measurements differ by
+            no more than `tolerance` of the median; from the second check on.
+        limit: most measurements of each network.
+        tolerance: see `repeats`.
+        least_seconds: fast networks are called several times in a measurement, to fill this time,
+            and as often before it, for threads are slow when they wake up.
 
-    The networks take turns in changing order, so that a change in the machine's load meets all of
-    them. Each waits until the threads of the one before sleep, is warmed up, and sees other inputs
-    in successive calls, if there is more than one batch. Rows: label, runtime and threads (of an
-    `Executable`), batch_size, median_ms, q1_ms and q3_ms (quartiles, milliseconds for one batch),
-    repeats, calls in a measurement, steady: whether the quartiles came to rest, no further apart
-    than a quarter of the median, and times_ms: all measurements. These are in the order of the
-    turns, so that networks can be compared turn by turn.
+    The networks take turns in random order, so that a change in the machine's load affects all of
+    them. Each waits until the threads of the one before sleep, is warmed up, and gets different
+    inputs in successive calls, if there is more than one batch.
+
+    Columns: label, runtime and threads (of an `Executable`), batch_size, median_ms, q1_ms and q3_ms
+    (quartiles, milliseconds for one batch), repeats (measurements), calls (in each), steady
+    (whether the quartiles settled, no further apart than a quarter of the median) and times_ms
+    (all measurements in the order of the turns, so that networks can be compared turn by turn).
+    Raises ValueError for no networks, a batch size out of range, or repeats above limit.
     """
     if not runs or repeats < 1 or limit < repeats:
         raise ValueError(
@@ -69,21 +72,21 @@ def time_models(
 
 
 def _calls(run, batches, least_seconds):
-    """Return how many calls fill that time."""
+    """Return the number of calls that fill `least_seconds`."""
     _wait_for_idle_threads()
     _seconds(run, batches, 3)
     return 1 + int(least_seconds / _seconds(run, batches, 3))
 
 
 def _repeat(runs, batches, calls, repeats, limit, tolerance):
-    """Return the measurements of each run, their quartiles, and how far these moved."""
+    """Return the times (ms) of each run, their quartiles, and by what share these moved."""
     measured, shuffle = {label: [] for label in runs}, np.random.default_rng(0).permutation
     for turn in progress(range(1, limit + 1), "turn"):
         for i in shuffle(len(runs)):
             label, run = list(runs.items())[i]
             _wait_for_idle_threads()
             first = 2 * turn * calls[label]
-            _seconds(run, batches, calls[label], first)  # its threads wake, its caches fill
+            _seconds(run, batches, calls[label], first)  # wakes its threads, fills its caches
             measured[label].append(1e3 * _seconds(run, batches, calls[label], first + calls[label]))
         if turn % repeats == 0 or turn == limit:
             quartiles, early, late = (
@@ -103,7 +106,7 @@ def _seconds(run, batches, calls, first=0):
 
 
 def _wait_for_idle_threads(most=0.3, step=0.01):
-    """Wait until this process uses hardly any processor: threads of some stay busy for a while."""
+    """Wait until this process is nearly idle: threads of some runtimes stay busy for a while."""
     for _ in range(int(most / step)):
         before = process_time()
         sleep(step)
@@ -112,22 +115,24 @@ def _wait_for_idle_threads(most=0.3, step=0.01):
 
 
 def timing_sweep(networks, inputs, ways, batch_sizes=(1, 64), **timing):
-    """Return rows of how long networks take, in each of several runtimes, timed together.
+    """Return a list of rows: how long networks take in several runtimes, all timed together.
 
     Args:
-        networks: {(stage, sparsity): model}; the unpruned network is ("dense", 0.0).
+        networks: {(stage, sparsity): model}, among them the unpruned network as ("dense", 0.0);
+            they are left as they are.
         inputs: array (images, ...) from which the batches are taken.
-        ways: {stage: functions model -> Executable}, such as `compiled` and `litert`.
+        ways: {stage: list of functions model -> Executable}, such as `compiled` and `litert`;
+            ValueError if a stage has none.
+        batch_sizes: images in a batch.
         timing: repeats, limit, tolerance and least_seconds, as in `time_models`.
 
-    Rows have the columns of `time_models` but for label and times_ms, and stage, sparsity, macs (of
-    one image, dense), bytes (on disk), difference (the largest of the outputs, for one input and
-    for 1,000 at once, from those of the model run layer by layer, relative to the largest output),
-    speed_up over the dense network in
-    the same runtime (None if it did not run there) and speed_up_fastest over the dense network in
-    the runtime that is fastest for it at that batch size. Both are medians of ratios within a turn,
-    in which a load on the machine cancels, and have quartiles, such as speed_up_q1; steady_ratios:
-    whether these are no further apart than a quarter of the median.
+    Columns: those of `time_models` except label and times_ms; stage, sparsity, macs (of one image,
+    run densely) and bytes (on disk); difference (the largest deviation of the outputs, for one
+    input and for 1,000 at once, from those of `eager`, relative to the largest output); speed_up
+    over the dense network in the same runtime (None if it did not run there) and speed_up_fastest
+    over the dense network in the runtime fastest for it at that batch size. Both are medians of
+    the ratios in each turn, in which the machine's load cancels, and have quartiles, such as
+    speed_up_q1; steady_ratios says whether these are within a quarter of the median.
     """
     if ("dense", 0.0) not in networks or not all(ways.get(stage) for stage, _ in networks):
         raise ValueError(
@@ -170,7 +175,7 @@ def timing_sweep(networks, inputs, ways, batch_sizes=(1, 64), **timing):
 
 
 def _ratios(dense, row):
-    """Return the quartiles of how many times faster than a dense network, turn by turn."""
+    """Return the quartiles of the speed-ups over a dense network, one for each turn."""
     if dense is None:
         return None, None, None
     return np.percentile(np.divide(dense["times_ms"], row["times_ms"]), (25, 50, 75)).tolist()
