@@ -1,1 +1,1 @@
-"""Figures, pictures, the slider."""
+"""Draw results: curves, pictures of networks, a slider through the sparsities."""

@@ -1,7 +1,7 @@
-"""One function for each kind of figure: a table in, axes out. They train, read and show nothing.
+"""Draw curves from tables: each function takes a DataFrame and axes, and returns the axes.
 
-Weights are vermillion circles, units blue squares, told apart without colour too. Of times, what
-was not steady is drawn hollow, and between the quartiles of ratios it is shaded.
+None trains, reads or shows anything. Weights are vermilion circles, units blue squares, to be told
+apart without colour, too. Unsteady times are hollow markers; quartiles of speed-ups are bands.
 """
 
 from pruninglib.plotting.style import set_axes
@@ -18,13 +18,13 @@ PRUNED = {"color": "0.2", "marker": "X", "linestyle": ":"}
 REPAIRED = {"color": "#009E73", "marker": "D", "linestyle": "-."}
 DISTILLED = {"color": "#3B9AD0", "marker": "v", "linestyle": "--"}
 BOTH = {"color": "#A8487F", "marker": "P", "linestyle": "-"}
-FILLS = (  # of markers, for the most iterations first
+FILLS = (  # of markers, the most iterations first
     {},
     {"markerfacecolor": "white"},
     {"fillstyle": "bottom", "markerfacecoloralt": "white"},
 )
 BEHIND = {"linewidth": 0.8, "alpha": 0.45, "zorder": 0}
-CROSSES = ("x", "+", "1", "2", "3", "4", (5, 2), (6, 2))  # of published results, by method
+CROSSES = ("x", "+", "1", "2", "3", "4", (5, 2), (6, 2))  # for published results, by method
 RUNTIMES = {
     "compiled": {"color": "#0072B2", "marker": "s", "linestyle": "--"},
     "NumPy": {"color": "#B07700", "marker": "^", "linestyle": ":"},
@@ -47,7 +47,7 @@ STAGES = {
 def curve(table, x, y, ax, label=None, **style):
     """Draw the mean of column `y` against column `x`, with a band of one standard deviation.
 
-    The spread is over the rows that share an x, one for each seed.
+    Both are over the rows with the same x, one for each seed.
     """
     groups = table.groupby(x)[y]
     mean, spread = groups.mean(), groups.std(ddof=1).fillna(0)
@@ -66,7 +66,7 @@ def methods(table, ax, y="accuracy", x="sparsity"):
 
 
 def sensitivity(table, ax, y="accuracy"):
-    """Draw one curve for each layer that was pruned alone, from light (first) to dark (last)."""
+    """Draw the curve of each layer pruned alone, from light (first) to dark (last)."""
     set_axes(ax, "sparsity", y).set_xlabel("sparsity of this layer alone")
     layers = table["layer"].drop_duplicates()
     for i, name in enumerate(layers):
@@ -78,9 +78,9 @@ def sensitivity(table, ax, y="accuracy"):
 
 
 def published(table, ax):
-    """Draw the curves of other projects thin and pale, behind ours, in their methods' colours.
+    """Draw published curves thin and pale, behind ours, in the colours of their methods.
 
-    A title at the right says so, where there are any.
+    If there are any, a title at the right says so.
     """
     for (_, method, _, _), rows in table.groupby(["source", "method", "stage", "kind"], sort=False):
         rows, color = rows.sort_values("sparsity"), STYLE.get(method, {}).get("color", "0.5")
@@ -93,10 +93,10 @@ def published(table, ax):
 def recovery(table, ax, y="accuracy", x="sparsity"):
     """Draw pruned, repaired and retrained accuracy against `x`, one curve for each training.
 
-    The names have the iterations of retraining.
+    The labels of retrained curves give the iterations.
 
     Args:
-        table: rows of `recovery_sweep`, some of them retrained.
+        table: rows of `recovery_sweep`, retrained ones among them.
         y, x: columns to draw, such as "accuracy" against "sparsity".
     """
     set_axes(ax, x, y)
@@ -129,7 +129,7 @@ def frontier(ours, theirs, ax):
         theirs: rows with columns weights, test_error, method and source; may be empty.
     """
     set_axes(ax, "weights", "error")
-    # at exactly the same sparsity one seed may have lost a weight more than another
+    # at the same sparsity, seeds may differ by a weight or so
     weights = ours.groupby("sparsity")["weights"].transform("mean")
     curve(ours.assign(weights=weights), "weights", "error", ax, "measured", **STYLE["weight"])
     for i, (method, rows) in enumerate(theirs.groupby("method", sort=False)):
@@ -141,7 +141,7 @@ def frontier(ours, theirs, ax):
 
 
 def explored(table, ax, y="accuracy", x="sparsity"):
-    """Draw the rows of `explore` of one method: a curve for each scope, pruned and repaired."""
+    """Draw the rows of `explore` for one method: curves for each scope, pruned and repaired."""
     set_axes(ax, x, y)
     style = STYLE.get(table["method"].iloc[0], {"marker": "d"})
     looks = {"pruned": PRUNED, "repaired": style}
@@ -154,7 +154,7 @@ def explored(table, ax, y="accuracy", x="sparsity"):
 
 
 def break_even(table, batch_size, ax):
-    """Draw how much faster sparse runtimes are than the fastest dense one, against sparsity.
+    """Draw the speed-up of sparse runtimes over the fastest dense one, against sparsity.
 
     Args:
         table: rows of `timing_sweep`.
@@ -169,7 +169,7 @@ def break_even(table, batch_size, ax):
 
 
 def speed_up(table, batch_size, ax):
-    """Draw speed-ups of shrunk networks over the dense one in the same runtime, against MACs.
+    """Draw the speed-up of shrunk networks over the dense one in the same runtime, against MACs.
 
     Args:
         table: rows of `timing_sweep`.
@@ -185,7 +185,7 @@ def speed_up(table, batch_size, ax):
 
 
 def accuracy_against_time(table, ax):
-    """Draw accuracies against milliseconds, one curve for each stage, one point a sparsity.
+    """Draw accuracy against milliseconds, a curve for each stage, a point for each sparsity.
 
     Args:
         table: rows with the columns stage, sparsity, accuracy, median_ms and steady.

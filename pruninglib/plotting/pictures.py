@@ -1,4 +1,4 @@
-"""Pictures of one network: its masks, its weights, what is connected and what is left of it."""
+"""Draw one network: its masks, its weights, its connections, and what is left of it."""
 
 from itertools import product
 
@@ -26,7 +26,7 @@ def mask_grid(values, mask, ax, title=""):
 
 
 def cells(mask, most=64):
-    """Return a mask (inputs, units) of any size as a small picture: means over cells of entries."""
+    """Return a mask (inputs, units) of any size as a small array of densities of its blocks."""
     means = mask.astype(np.float32)
     for axis, size in enumerate(mask.shape):
         edges = np.linspace(0, size, min(most, size) + 1).astype(int)
@@ -36,9 +36,9 @@ def cells(mask, most=64):
 
 
 def densities(pictures, ax):
-    """Draw what `cells` returns, {name: means}, in a row: the darker, the more is kept.
+    """Draw {name: what `cells` returns} in a row: the darker, the more is kept.
 
-    In each, black is where most is kept. One pair of axes for all, for axes are slow to make.
+    In each, black is where most is kept. All share one pair of axes, for axes are slow to make.
     """
     for place, (name, means) in enumerate(pictures.items()):
         left, right = place + 0.05, place + 0.95
@@ -52,12 +52,12 @@ def densities(pictures, ax):
 
 
 def layers(sizes, left, densities, ax):
-    """Draw a large network: a bar for the units of each layer, of which those left are dark.
+    """Draw a large network: a bar for each layer's units, its dark part for those left.
 
     Args:
-        sizes: units of each layer, the inputs first; bars are as long as their square roots.
-        left: how many of each are left.
-        densities: share of the weights left between each layer and the next; the darker, the more.
+        sizes: units of each layer, the inputs first; a bar's length is the square root.
+        left: units of each that are left.
+        densities: share of weights left between each layer and the next; the darker, the more.
     """
     longest = np.sqrt(max(sizes))
     half, short = (np.sqrt(counts) / longest / 2 for counts in (sizes, left))
@@ -75,9 +75,9 @@ def layers(sizes, left, densities, ax):
 
 
 def network(kernels, ax, title=""):
-    """Draw a small network: a line for each weight that is not zero, a dot for each unit.
+    """Draw a small network: a line for each nonzero weight, a dot for each unit.
 
-    Units without any incoming weight are hollow. Args: kernels, arrays (inputs, units).
+    Units without incoming weights are hollow. Args: kernels, arrays (inputs, units).
     """
     sizes = [kernels[0].shape[0], *(kernel.shape[1] for kernel in kernels)]
     heights = [np.linspace(1, 0, size + 2)[1:-1] for size in sizes]
@@ -94,15 +94,15 @@ def network(kernels, ax, title=""):
 
 
 def histogram(values, ax, title="", **style):
-    """Draw the density of many numbers, such as the weights of a layer or its column norms."""
+    """Draw the distribution of many numbers, such as the weights of a layer or its unit norms."""
     ax.hist(np.ravel(values), bins=60, density=True, histtype="stepfilled", alpha=0.5, **style)
     ax.set(title=title, yticks=[])
     return ax
 
 
 def views(model, criteria, scopes, sparsities):
-    """Return {(method, scope, sparsity): what is left}, of a chain of Dense layers."""
-    dense_chain(model)  # an error for any other model
+    """Return {(method, scope, sparsity): what `left` returns} for a chain of Dense layers."""
+    dense_chain(model)  # raises ValueError for any other model
     pruned, kernels = fresh_copy(model), {n: x.kernel for n, x in prunable_layers(model).items()}
     found = {}
     for (method, criterion), scope in product(criteria.items(), scopes):
@@ -117,11 +117,11 @@ def left(pruned, names):
     """Return what is left of a chain of Dense layers: {"cells", "sizes", "units", "shares"}.
 
     Args:
-        pruned: with its zeros; a unit is left if `shrink` would leave it.
-        names: of the layers to make small pictures of.
+        pruned: a model with zeros; a unit is left if `shrink` would leave it.
+        names: layers to make small pictures of.
 
-    cells: {layer name: a small picture of its weights that are left}. sizes, units: how many
-    inputs, and units of each layer, there are and are left. shares: of the weights of each layer.
+    cells: {layer name: what `cells` returns for its weights left}. sizes, units: numbers of inputs
+    and of units of each layer, at first and left. shares: share of each layer's weights left.
     """
     plan, found = make_plan(pruned), {"cells": {}, "sizes": [], "units": [], "shares": []}
     for step in plan.steps:
@@ -143,9 +143,10 @@ def draw(rows, stage, sparsity, view, words):
     """Return a figure as PNG: accuracy, with a ring at a sparsity; the masks; the network left.
 
     Args:
-        rows: of one method and scope, from `explore`.
+        rows: rows of `explore` for one method and scope.
         stage: "pruned" or "repaired".
         view: what `left` returns.
+        words: description to store in the file.
     """
     count = len(view["cells"])
     fig = Figure(figsize=(WIDTH, 2.9), dpi=100, layout="none")  # fewer pixels, drawn sooner

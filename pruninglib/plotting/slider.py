@@ -1,7 +1,7 @@
-"""Move through the sparsities: what is left of a network, and how accurate that is.
+"""A slider through the sparsities: what is left of a network, and how accurate it is.
 
-First all is measured, `found = pd.DataFrame(explore(model, dataset, [0.5, 0.9]))`, which takes a
-while, so that then `explorer(model, found)` answers at once.
+Everything is measured first, `found = pd.DataFrame(explore(model, dataset, [0.5, 0.9]))`, which
+takes a while; then `explorer(model, found)` answers at once.
 """
 
 from html import escape
@@ -22,6 +22,7 @@ def explore(model, dataset, sparsities, examples=2000, **settings):
     on the first `examples` training images.
 
     Args:
+        model, dataset, sparsities: as in `prune_sweep`; the model is left as it is.
         settings: repairing, seed and labels, as in `recovery_sweep`.
     """
     for scope in progress(SCOPES, "scope"):
@@ -32,17 +33,17 @@ def explore(model, dataset, sparsities, examples=2000, **settings):
 def explorer(model, table):
     """Show a slider and buttons in a notebook: sparsity, weights or units, scope, repaired or not.
 
-    They choose among the rows of a table; its accuracies, the masks of the layers and the network
-    that is left are drawn. Without ipywidgets a sentence says so instead.
+    They select rows of a table, and a figure of their accuracy, the masks and the network that is
+    left. Without ipywidgets a printed sentence says so instead.
 
     Args:
-        model: the dense model, a chain of Dense layers.
+        model: the dense model, a chain of Dense layers, else ValueError; it is left as it is.
         table: the rows of `explore`, as a DataFrame.
     """
     try:
         import ipywidgets as widgets
     except ImportError:
-        print("Here a slider would stand, but ipywidgets is missing: pip install ipywidgets")
+        print("The slider cannot be shown, for ipywidgets is missing: pip install ipywidgets")
         return
     from IPython.display import display
 
@@ -83,11 +84,11 @@ def explorer(model, table):
 
 
 def _sentence(rows, stage, sparsity):
-    """Say what the rows of one method and scope have for that choice."""
+    """Return a sentence on one sparsity and stage in the rows of one method and scope."""
     at = rows[(rows["stage"] == stage) & (rows["sparsity"] == sparsity)]
     method, scope = rows[["method", "scope"]].iloc[0]
     return (
         f"{100 * sparsity:g}% of the {method}s pruned, {scope} scope, {stage}: "
-        f"{at['accuracy'].mean():.1%} of all test images are told right. "
+        f"{at['accuracy'].mean():.1%} of all test images are classified correctly. "
         f"{at['parameters'].mean():,.0f} weights are left."
     )

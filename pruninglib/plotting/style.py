@@ -1,4 +1,4 @@
-"""How all figures look: one style, the same axis for the same quantity, and words for each.
+"""Give all figures one style, the same axis for the same quantity, and a description in words.
 
 plt.style.use(style.STYLE)
 style.show(fig, "Accuracy falls from 98 % ...", folder / "sweep.png")
@@ -38,14 +38,14 @@ TICKS = {
     "measured_sparsity": SPARSITY,
     "accuracy": (0, 0.3, 0.5, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995),
 }
-FORMS = {  # of logarithmic axes: how numbers are written, and which of each decade
+FORMS = {  # of logarithmic axes: number format, and the ticks of each decade
     "parameters": ("{:,.0f}", (1,)),
     "weights": ("{:,.0f}", (1,)),
     "error": ("{:.2%}", (1, 2, 5)),
     **dict.fromkeys(("loss", "median_ms"), ("{:g}", (1, 2, 5))),
     **dict.fromkeys(("speed_up", "speed_up_fastest", "fewer"), ("{:g}", (1, 2, 5))),
 }
-LEAST = 1e-4  # what is missing at the end of such an axis, so that 1 has a place
+LEAST = 1e-4  # axes of shares are logarithmic in 1 - share, which is at least this
 WORDS = {
     "measured_sparsity": "sparsity that is left",
     "parameters": "weights left",
@@ -58,7 +58,7 @@ WORDS = {
 
 
 def panels(count):
-    """Return a figure of `count` panels with common axes, two in a row, and the list of them."""
+    """Return a figure of `count` panels with shared axes, two in a row, and the list of axes."""
     rows = -(-count // 2)
     how = {"sharex": True, "sharey": True, "squeeze": False}
     fig, axes = plt.subplots(rows, min(count, 2), figsize=(WIDTH, 0.6 + 2.9 * rows), **how)
@@ -68,7 +68,7 @@ def panels(count):
 
 
 def png(fig, words):
-    """Return a figure as the bytes of a PNG file that has the words in it; the figure is closed."""
+    """Return a figure as the bytes of a PNG file with the words as description, and close it."""
     file = BytesIO()
     fig.savefig(file, format="png", metadata={"Software": None, "Description": words})
     plt.close(fig)
@@ -76,7 +76,7 @@ def png(fig, words):
 
 
 def smaller(content):
-    """Return a PNG with 128 colours, which is a third of the size, and the same words."""
+    """Return a PNG reduced to 128 colours, a third of the size, with the same words."""
     file, about = BytesIO(), PngImagePlugin.PngInfo()
     with Image.open(BytesIO(content)) as picture:
         about.add_text("Description", picture.text["Description"])
@@ -86,14 +86,14 @@ def smaller(content):
 
 
 def show(fig, words, path=None):
-    """Show a figure in a notebook, and write it as PNG, whole or not at all.
+    """Show a figure in a notebook, close it, and write it as PNG, whole or not at all.
 
     Args:
-        words: what the figure shows, for those who do not see it.
-        path: where to write it (or None); the words are in the file, too.
+        words: what the figure shows, for those who cannot see it.
+        path: where to write it, with the words in the file; None for nowhere.
 
-    The notebook has the words as the picture's alternative text, and below the picture, for
-    JupyterLab shows pictures without their alternative text.
+    The words become the picture's alternative text in the notebook, and stand below it, too, for
+    JupyterLab drops alternative texts.
     """
     from IPython.display import display
 
@@ -111,8 +111,8 @@ def means(table, names, sparsity=0.9):
     """Return words for a figure: mean accuracies at the sparsity nearest to the one asked for.
 
     Args:
-        table: with the columns "sparsity" and "accuracy", and those of the names.
-        names: list of the columns of the names, which stand in their order of appearance.
+        table: DataFrame with the columns "sparsity", "accuracy" and `names`.
+        names: list of columns whose values name the groups, in order of appearance.
 
     >>> import pandas as pd
     >>> table = pd.DataFrame({"way": ["old", "new", "new"], "accuracy": [0.5, 0.6, 0.7]})
@@ -127,7 +127,7 @@ def means(table, names, sparsity=0.9):
 
 
 def set_axes(ax, x, y):
-    """Give the axes the names and scales of the quantities x and y; return them."""
+    """Label and scale the axes, in place, for the quantities x and y; return them."""
     for letter, quantity in (("x", x), ("y", y)):
         getattr(ax, f"set_{letter}label")(WORDS.get(quantity, quantity))
         if quantity in TICKS:
