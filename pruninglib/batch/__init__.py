@@ -1,1 +1,1 @@
-"""Many notebooks, on this machine or a cluster."""
+"""Run many notebooks, on this machine or a cluster, and collect their results."""

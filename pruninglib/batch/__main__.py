@@ -1,11 +1,11 @@
-"""Run a grid of notebooks, on this machine or a cluster, so that nothing is lost.
+"""Run a grid of notebooks, on this machine or a cluster, and keep every finished run.
 
     python -m pruninglib.batch GRID.yaml --output FOLDER   run what is not there yet
     python -m pruninglib.batch collect FOLDER              all rows, in FOLDER/results.csv
     python -m pruninglib.batch report FOLDER               figures and tables, FOLDER/report.html
 
 A finished run is a folder FOLDER/KEY with result.json, notebook.ipynb, tables and figures; a failed
-one leaves FOLDER/KEY.failed.ipynb. Whatever happened, run the same command again to go on.
+one leaves FOLDER/KEY.failed.ipynb. After any interruption, run the same command again to go on.
 """
 
 import argparse
@@ -76,7 +76,7 @@ def _run(runs, options):
 
         def tick(running):
             parts = [f"{before + done} of {len(runs)} done"]
-            parts += [f"{running} running"] if running else []  # a cluster does not tell
+            parts += [f"{running} running"] if running else []  # unknown on a cluster
             parts += [f"{len(failed)} failed"]
             if over := done + len(failed):
                 minutes = (time.monotonic() - start) / 60 * (len(to_do) - over) / over
@@ -99,7 +99,7 @@ def _run(runs, options):
 
 
 def _store(output, run, outcome):
-    """Store what a run left; return why it failed, or nothing."""
+    """Store the files of a run; return why it failed, or an empty string."""
     if outcome.error:
         save_failed(output, run.key, outcome.files["notebook.ipynb"])
         return outcome.error
@@ -113,7 +113,7 @@ def _store(output, run, outcome):
 
 
 def _show(text):
-    """Rewrite the progress line, on a terminal."""
+    """Rewrite the progress line, if on a terminal."""
     if sys.stderr.isatty():
         print(f"\r{text:<79}", end="" if text else "\r", file=sys.stderr, flush=True)
 

@@ -1,4 +1,4 @@
-"""Read a grid: which notebooks run with which parameters, and whether these fit."""
+"""Read a grid: which notebooks run with which parameters; check that these fit."""
 
 import ast
 import hashlib
@@ -31,18 +31,18 @@ class Run(NamedTuple):
     changed: dict  # {parameter: value} that differ from the notebook's own
     parameters: dict  # {parameter: value}, all
     alone: bool  # whether nothing else may run beside it
-    key: str  # the notebook's name and a hash of what computes, the parameters and __version__
+    key: str  # the notebook's name, and a hash of its code, the parameters and __version__
 
 
 def read_grid(path):
-    """Return the runs of a grid, each once; refuse what could only fail later.
+    """Return the runs of a grid, each once; refuse what would fail later.
 
     A grid is a YAML file with a list of blocks as in `EXAMPLE`. The runs of a block are the
     product of its notebooks, profiles and lists. A profile may have parameters that only other
-    notebooks beside this one have; a list must not.
+    notebooks in the same folder have; a list may not.
 
-    Raises ValueError for a file that cannot be read, for parameters that a notebook lacks, of
-    another type than there, or whose names are no identifiers, and for a grid without runs.
+    Raises ValueError for a file that cannot be read, for parameters that a notebook lacks or has
+    with another type, for names that are no identifiers, and for a grid without runs.
     """
     path = Path(path)
     blocks = _yaml(path) or []
@@ -94,14 +94,14 @@ def _profile(path, notebook):
     wanted, own = (_yaml(path) or {}) if path else {}, defaults(notebook)
     beside = {}
     for other in notebook.parent.glob("*.ipynb"):
-        with suppress(ValueError):  # it is no notebook with parameters
+        with suppress(ValueError):  # a notebook without parameters
             beside |= defaults(other)
     fitting = checked(path, wanted, beside | own)
     return {name: value for name, value in fitting.items() if name in own}
 
 
 def _without_imports(source):
-    """Return what a cell computes: where the names live that it imports does not matter."""
+    """Return a cell's source without imports, which do not change what it computes."""
     try:
         body = ast.parse(source).body
     except SyntaxError:  # a magic command of IPython
@@ -148,7 +148,7 @@ def defaults(notebook):
 
 
 def checked(path, wanted, known):
-    """Return parameters as the types of the defaults they replace; refuse unknown ones."""
+    """Return parameters converted to the types of their defaults; refuse unknown ones."""
     if not isinstance(wanted, dict):
         raise ValueError(f"{path}: expected parameters as name: value, got {wanted!r}.")
     for name in wanted:
@@ -172,7 +172,7 @@ def _fitted(path, name, value, default):
 
 
 def _mend(value, default):
-    """Say how to write a list among lists, and a number: YAML wants a dot and a sign, 1.0e-3."""
+    """Return a hint on lists of lists, or on numbers: YAML wants a dot and a sign, 1.0e-3."""
     if isinstance(default, list):
         return " In a grid each value of such a parameter is a list: [[1, 2], [3, 4]]."
     try:

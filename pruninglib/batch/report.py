@@ -1,4 +1,4 @@
-"""One page on a batch: HTML that needs nothing from the network."""
+"""Write a report on a batch: one HTML page that needs nothing from the network."""
 
 import json
 import re
@@ -30,7 +30,7 @@ summary {{ cursor: pointer; font-weight: bold }}
 {body}
 </body></html>
 """
-TABULAR = {"accuracy": percent, "median_ms": lambda ms: f"{ms.median():.3g}"}  # how to sum up
+TABULAR = {"accuracy": percent, "median_ms": lambda ms: f"{ms.median():.3g}"}  # how to aggregate
 WORDS = {
     "accuracy": "Accuracy against sparsity, mean ± standard deviation over the seeds.",
     "median_ms": "Milliseconds for one batch against sparsity, medians.",
@@ -41,9 +41,9 @@ NUMBERS = ("iterations", "distillation", "learning_rate", "batch_size")  # that 
 def report(folder):
     """Write folder/report.html on the finished runs of a batch; return its path.
 
-    For each notebook its question and a table over its runs: accuracy (mean ± standard deviation
-    over the seeds) or milliseconds, against sparsity; then each run with its figures and what it
-    saw. Figures are inline.
+    For each notebook it has the question and a table over its runs: accuracy (mean ± standard
+    deviation over the seeds) or milliseconds, against sparsity; then each run with its figures,
+    inline, and its texts.
     """
     found = results(folder)
     notebooks = {key: json.loads((folder / key / "notebook.ipynb").read_text()) for key in found}
@@ -86,7 +86,7 @@ def _question(notebook):
 
 
 def _table(found, differing):
-    """Return the first table that can be summed up against sparsity, over all runs, as HTML."""
+    """Return as HTML, over all runs, the first table that can be aggregated by sparsity."""
     rows = []
     for result in found.values():
         columns = {column for row in result["rows"] for column in row}

@@ -1,4 +1,4 @@
-"""What a notebook found, in one file that others can read; what a batch found, in one table."""
+"""Write the results of a notebook to one JSON file, and those of a batch to one table."""
 
 import hashlib
 import json
@@ -17,11 +17,11 @@ PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "numba", "onnxruntime", "ai
 
 
 def parameters_in(names):
-    """Return those of {name: value} that can be a notebook's parameters.
+    """Return the part of {name: value} that can be a notebook's parameters.
 
-    Meant for `globals()` right after the cell of the parameters: plain values, and lists, whose
-    names do not begin with an underscore. Raises TypeError for a value of another type than its
-    annotation there says, such as a list that papermill's `-p` gives as text.
+    Meant for `globals()` right after the parameters cell: strings, integers, floats and lists
+    whose names do not begin with an underscore. Raises TypeError for a value of another type than
+    its annotation, such as a list that papermill's `-p` passes as text.
 
     >>> parameters_in({"seed": 0, "_hidden": 1, "np": np})
     {'seed': 0}
@@ -42,14 +42,15 @@ def parameters_in(names):
 
 
 def write_result(path, parameters, **tables):
-    """Write what a notebook found, as JSON, whole or not at all.
+    """Write the results of a notebook as JSON, whole or not at all.
 
     Args:
         path: such as runs/mnist/1_prune_sweep.result.json.
         parameters: {name: value}.
-        tables: rows by name, as DataFrames, whose index is left out, or as lists of dicts.
+        tables: rows by table name, as DataFrames, whose index is left out, or as lists of dicts;
+            ValueError for NaN or infinite values in lists.
 
-    The file has: parameters, seeds (of the parameters), versions (of pruninglib, Python and
+    The file has: parameters, seeds (from the parameters), versions (of pruninglib, Python and
     packages), code (a hash of pruninglib's source), device, date (UTC) and rows: the rows of all
     tables, each with the name of its table.
     """
@@ -67,7 +68,7 @@ def write_result(path, parameters, **tables):
 
 
 def _rows(name, table):
-    """Return the rows of a table; what is missing in a row is left out."""
+    """Return the rows of a table, without missing values."""
     if hasattr(table, "to_json"):
         table = json.loads(table.to_json(orient="records", double_precision=15))
     rows = [{k: v for k, v in row.items() if v is not None} for row in table]
@@ -85,7 +86,7 @@ def _versions():
 
 
 def _code():
-    """Return a hash of the library's source, which tells versions in between apart."""
+    """Return a hash of the library's source, which tells unreleased versions apart."""
     content = b"".join(p.read_bytes() for p in sorted(Path(__file__).parents[1].rglob("*.py")))
     return hashlib.sha256(content).hexdigest()[:12]
 
@@ -96,7 +97,7 @@ def _device():
 
 
 def results(folder):
-    """Return {key: content of result.json} of the finished runs of a batch."""
+    """Return {key: content of result.json} for the finished runs of a batch."""
     found = {path.parent.name: path for path in sorted(folder.glob("*/result.json"))}
     if not found:
         raise ValueError(

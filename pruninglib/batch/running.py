@@ -1,4 +1,4 @@
-"""Run many notebooks at a time, each in a process of its own, here or on a Dask cluster."""
+"""Run many notebooks in parallel, each in its own process, here or on a Dask cluster."""
 
 import base64
 import json
@@ -26,18 +26,18 @@ end_with(int(os.environ["JPY_PARENT_PID"]))
 
 
 def outcomes(runs, scratch, jobs=1, scheduler=None, minutes=None, tick=lambda running: None):
-    """Run notebooks, those that want to be alone last and one by one; yield (run, `Outcome`).
+    """Run notebooks, those that must run alone last and one by one; yield (run, `Outcome`).
 
     Args:
         runs: as from `read_grid`.
         scratch: folder for unfinished work on this machine.
-        jobs: notebooks at a time on this machine, which divide its cores.
-        scheduler: address of a Dask scheduler, whose workers run them instead. They need
-            pruninglib, but see no disk of this machine: everything travels as bytes.
-        minutes: time limit of each.
-        tick: called about once a second with the number of notebooks that run.
+        jobs: notebooks at a time on this machine, which share its cores equally.
+        scheduler: address of a Dask scheduler, whose workers run them instead. Workers need
+            pruninglib, but no access to this machine's disk: everything travels as bytes.
+        minutes: time limit of each run.
+        tick: called about once a second with the number of running notebooks.
 
-    However this generator ends, what still runs is killed (on the cluster, within seconds).
+    However this generator ends, runs under way are killed (on the cluster, within seconds).
     """
     together = [run for run in runs if not run.alone]
     parts = [together] if together else []
@@ -63,7 +63,7 @@ def _outcomes(runs, pool, minutes, tick):
 def _outcome(run, future):
     try:
         return future.result()
-    except (Exception, CancelledError) as error:  # whatever the machine, or the cluster, says
+    except (Exception, CancelledError) as error:  # the machine or the cluster may raise anything
         said = f"{type(error).__name__}: {error}"
         return Outcome({"notebook.ipynb": with_error(run.content, said)}, said)
 
@@ -95,7 +95,7 @@ def _cluster(address, runs):
             "and workers with `dask worker ADDRESS`; it prints its address, tcp://HOST:PORT."
         ) from error
     names = {run.parameters.get("dataset") for run in runs}
-    # as results of tasks, which Dask makes again when the worker that held them is gone
+    # as results of tasks, which Dask recomputes if the worker that held them is lost
     data = {dataset: client.submit(dict, data_files(dataset), pure=False) for dataset in names}
     pool = client.get_executor(pure=False)
 
@@ -110,7 +110,7 @@ def _cluster(address, runs):
 
 
 def cancelled():
-    """Say, in a worker of the cluster, whether nobody waits for the task at hand any more."""
+    """Say, in a worker of the cluster, whether its current task has been cancelled."""
     from distributed import get_worker
 
     worker = get_worker()
@@ -121,21 +121,22 @@ def cancelled():
 def run_notebook(
     notebook, changed, data=(), scratch=None, cores=None, minutes=None, stopped=lambda: False
 ):
-    """Run a notebook by papermill, judge it by its exit code and its result, return an `Outcome`.
+    """Run a notebook by papermill, check its exit code and its result, return an `Outcome`.
 
     The result is that of `write_result`, with the seconds that the run took and its threads.
 
     Args:
         notebook: its content, bytes.
         changed: {parameter: value} to inject.
-        data: {file name: bytes} of data that its `load_dataset` finds; what is there, if empty.
-        scratch: folder to work in, which another process need not see; the system's, if None.
-        cores: threads of TensorFlow and NumPy; theirs, if None.
+        data: {file name: bytes} of data files for its `load_dataset`; if empty, it looks in the
+            usual folders.
+        scratch: folder to work in; the system's temporary folder if None.
+        cores: threads of TensorFlow and NumPy; their own default if None.
         minutes: time limit; None for none.
-        stopped: called now and then; the run is killed once it is true.
+        stopped: called every half second; the run is killed once it returns True.
 
     On Linux nothing of it outlives this process. Everything comes and goes as bytes, so that it
-    may run on another machine that has pruninglib installed.
+    may run on another machine with pruninglib installed.
     """
     start = time.monotonic()
     with TemporaryDirectory(prefix="run-", dir=scratch, ignore_cleanup_errors=True) as folder:
@@ -159,7 +160,7 @@ def run_notebook(
 
 
 def threads(count):
-    """Return the variables of the environment that set the threads of TensorFlow and NumPy."""
+    """Return the environment variables that set the threads of TensorFlow and NumPy."""
     names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
     return dict.fromkeys((*names, "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), str(count))
 
@@ -173,7 +174,7 @@ def _environment(folder, data, count):
 
 
 def _papermill(folder, changed, environment, minutes, stopped):
-    """Run papermill and return why it failed, or nothing."""
+    """Run papermill; return why it failed, or an empty string."""
     # as YAML, for papermill reads JSON's 1e-05 as text
     changed = base64.b64encode(yaml.safe_dump(changed).encode()).decode()
     command = [sys.executable, "-m", "pruninglib.batch.lifeline", str(os.getpid()), "papermill"]
@@ -208,14 +209,14 @@ def _ending(code, log):
 
 
 class Outcome(NamedTuple):
-    """What a run left."""
+    """The files of a run, and its error."""
 
     files: dict  # {name: bytes}: result.json, notebook.ipynb, tables and figures
     error: str  # why it failed; empty if it did not
 
 
 def outputs(folder):
-    """Return {name: bytes} of what a notebook wrote, and what is wrong with it, if anything."""
+    """Return {name: bytes} of the files of a notebook, and what is wrong with them, or ""."""
     written = [path for path in sorted((folder / "runs").rglob("[!.]*")) if path.is_file()]
     files = {path.name: path.read_bytes() for path in written}
     if len(files) < len(written):
@@ -229,7 +230,7 @@ def outputs(folder):
 
 
 def executed(folder, notebook, error):
-    """Return the executed notebook; as it was, if it was killed before it was written."""
+    """Return the executed notebook, or the original if papermill did not write it."""
     try:
         content = (folder / "notebook.ipynb").read_bytes()
         json.loads(content)
@@ -239,7 +240,7 @@ def executed(folder, notebook, error):
 
 
 def with_error(notebook, error):
-    """Return a notebook, bytes, with an error on top."""
+    """Return a notebook (bytes) with an error message on top."""
     content = json.loads(notebook)
     note = {"id": "why-it-failed", "cell_type": "markdown", "metadata": {}}
     content["cells"].insert(0, note | {"source": f"**This run failed: {error}**"})

@@ -1,4 +1,4 @@
-"""The folder of a batch, in which a run's results are whole or not there."""
+"""Store the results of a batch's runs in its folder, each whole or not at all."""
 
 import os
 import shutil
@@ -11,9 +11,9 @@ from pruninglib.atomic import written_whole
 
 @contextmanager
 def locked(folder):
-    """Have a folder for oneself, without what a killed command left there; yield its scratch.
+    """Lock a folder, clear what a killed command left in it, and yield its scratch folder.
 
-    Raises ValueError if another process has it, or if it is a file.
+    Raises ValueError if another process has locked it, or if it is a file.
     """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"The --output is a folder for results, but {folder} is a file.")
@@ -32,12 +32,12 @@ def locked(folder):
 
 
 def finished(folder, key):
-    """Say whether a run's results are there."""
+    """Say whether a run's results are stored."""
     return (folder / key / "result.json").exists()
 
 
 def failed_notebook(folder, key):
-    """Return the path of what a failed run leaves."""
+    """Return the path of the notebook that a failed run leaves."""
     return folder / f"{key}.failed.ipynb"
 
 
@@ -48,7 +48,7 @@ def save(folder, key, files):
     try:
         for name, content in files.items():
             (part / name).write_bytes(content)
-        shutil.rmtree(folder / key, ignore_errors=True)  # it has no result, else it were skipped
+        shutil.rmtree(folder / key, ignore_errors=True)  # it has no result, else it was skipped
         os.rename(part, folder / key)
     except OSError:
         shutil.rmtree(part, ignore_errors=True)
@@ -57,6 +57,6 @@ def save(folder, key, files):
 
 
 def save_failed(folder, key, notebook):
-    """Store the notebook of a failed run, if the disk takes it."""
+    """Store the notebook of a failed run; errors of the disk are ignored."""
     with suppress(OSError), written_whole(failed_notebook(folder, key)) as path:
         path.write_bytes(notebook)
