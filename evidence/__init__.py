@@ -1,1 +1,1 @@
-"""From results to words: claims, how settings were chosen, numbers in pages. Not installed."""
+"""Turn results into words: claims, choices of settings, numbers in pages. Not installed."""

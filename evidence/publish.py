@@ -1,10 +1,10 @@
-"""Copy the results of a batch where they are committed.
+"""Copy the results of a batch to where they are committed.
 
     python -m evidence.publish runs/studies
 
 Tables go to data/results/NAME, figures to figures/NAME, where NAME is a run's parameter `results`,
-or its dataset; of a run with the default parameters the executed notebook takes the place of the
-one in this folder.
+or else its dataset; the executed notebook of a run with the default parameters replaces the one in
+notebooks/.
 """
 
 import json

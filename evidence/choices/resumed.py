@@ -1,4 +1,4 @@
-"""Tables that are measured a row at a time, and go on where they were left."""
+"""Measure a table a row at a time, so that it can be stopped and resumed."""
 
 import pandas as pd
 

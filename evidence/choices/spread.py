@@ -1,10 +1,11 @@
-"""Choose where the last 27 units stay, 1 % of 2,700, on the validation split.
+"""Choose how to spread the last 27 units, 1 % of 2,700, over the layers, on the validation split.
 
     python -m evidence.choices.spread
 
 Adds to data/results/choose_spread.csv what is not there yet: accuracy on the validation images with
-so many units left in each hidden layer, chosen greedily, repaired, and after 1000 iterations of
-distillation as in notebook 3. The first spread is that of pruning every layer alike.
+these numbers of units left in the hidden layers, chosen greedily, repaired, and after 1000
+iterations of distillation as in notebook 3. The first spread prunes every layer to the same
+sparsity.
 """
 
 from functools import lru_cache

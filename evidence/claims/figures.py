@@ -1,4 +1,4 @@
-"""The figures of CLAIMS.md: our curves with bands, theirs behind."""
+"""Draw the figures of CLAIMS.md: our curves with bands, the published ones behind."""
 
 import matplotlib.pyplot as plt
 import pandas as pd

@@ -1,7 +1,7 @@
-"""What the claims are about, measured: accuracies by seed, times and bytes.
+"""Measure what the claims are about: accuracies by seed, times and bytes.
 
-Intervals of times are the quartiles over turns, in which the networks were timed one after another,
-or, for a ratio of such ratios, as wide as theirs allow.
+Intervals of times are the quartiles over turns, in which the networks were timed one after another;
+that of a ratio of two ratios is as wide as their intervals allow.
 """
 
 import numpy as np

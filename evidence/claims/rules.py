@@ -1,4 +1,4 @@
-"""The rules by which each claim is judged, and what they say of the tables."""
+"""The rules by which each claim is judged, and their verdicts on the tables."""
 
 from math import inf
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""When a claim holds: what was measured lies, with its interval, where the claim says."""
+"""Decide when a claim holds: when the measured value and its interval lie within its limits."""
 
 from typing import NamedTuple
 
