@@ -54,8 +54,8 @@ class HoldShared(keras.callbacks.Callback):
     """Keep shared weights equal, in place, during `fit`: after each batch they get their mean.
 
     This holds for each kernel that has at most 256 values besides zero when training begins, as
-    after `share_weights`; its zeros stay zero. It equals plain gradient descent on tied weights
-    (Han et al. 2016), with the learning rate divided by their number. With a
+    after `share_weights`; its zeros stay zero. Under plain gradient descent this trains tied
+    weights (Han et al. 2016), at the learning rate divided by their number. With a
     `keras.distillation.Distiller` it acts on the student. It works with masks that are held or
     remove more, not with `Regrowth`. Raises ValueError if no kernel has so few values, or if the
     model is compiled with steps_per_execution above 1.

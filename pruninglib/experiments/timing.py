@@ -22,9 +22,9 @@ def time_models(
             when it is made.
         inputs: array (images, ...) from which the batches are taken in turn.
         batch_sizes: images in a batch, from 1 to len(inputs).
-        repeats: measurements of each network between checks. They go on until, for all networks,
-            the quartiles of the first and of the second half of a network's measurements differ by
-            no more than `tolerance` of the median; from the second check on.
+        repeats: measurements of each network between checks. Measuring ends at a check, the second
+            at the earliest, if for each network the quartiles of the first and of the second half
+            of its measurements differ by no more than `tolerance` of the median.
         limit: most measurements of each network.
         tolerance: see `repeats`.
         least_seconds: fast networks are called several times in a measurement, to fill this time,

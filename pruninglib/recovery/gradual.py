@@ -157,9 +157,9 @@ class Regrowth(keras.callbacks.Callback):
 
     Every `frequency` iterations a share of the remaining weights is removed, those of smallest
     magnitude, and as many removed ones come back, at zero: those of largest gradient (RigL, Evci
-    et al. 2020). As gradients serve the optimizer's running means (Dettmers and Zettlemoyer 2019),
+    et al. 2020). The gradients are the optimizer's running means (Dettmers and Zettlemoyer 2019),
     which masks do not affect. The share falls from `share` at `begin` to 0 at `end`, by a cosine.
-    The sparsity stays.
+    The sparsity stays the same.
 
     Args:
         share: share in (0, 1) of the remaining weights to exchange at `begin`.

@@ -55,8 +55,8 @@ def repair(pruned, dense, inputs, ridge=1e-2, passes=3):
     outputs for these inputs end at least as near to those of the dense model (in mean square) as
     they were: if they would not, the weights of `pruned` are kept and a warning says so.
 
-    Raises ValueError if `pruned` holds no mask or has other layers than `dense`, for inputs that
-    are NaN or whose squares overflow, and for fewer rows than a unit has weights to fit.
+    Raises ValueError if `pruned` holds no mask or has other layers than `dense`, for inputs with
+    NaN or whose squares overflow, and for fewer rows than a unit has weights to fit.
 
     >>> model = pl.make_mlp(4, [6, 5], 3)
     >>> pruned = pl.prune(model, pl.make_masks(model, pl.magnitude, 0.5))
