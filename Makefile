@@ -1,5 +1,5 @@
-# make run | test | test-jax | test-colab | test-browser | results | studies | lab | bench, on a fresh
-# machine with Python 3.11 to 3.13
+# make run | check | test | test-all | results | studies | lab | bench, on a fresh machine with Python 3.11
+# to 3.13
 PYTHON ?= python3
 ENV = .venv
 BIN = $(ENV)/bin
@@ -8,22 +8,34 @@ BATCH = $(BIN)/python -m pruninglib.batch
 # with bytecode: where none may be written later, every process would compile TensorFlow anew, for 15 s
 UV_INSTALL = pip install -q --compile-bytecode --python
 
-ON_JAX = $(patsubst %,tests/%,structure pruning)
+# a module's tests on one worker, the slowest modules first (tests/conftest.py)
+PYTEST = $(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder --durations=15
+ELSEWHERE = not browser and not colab
+# what needs no training, which on JAX is another one
+ON_JAX = $(patsubst %,tests/pruning/test_%.py,backends criteria masks held prune coupling shrink) \
+	$(patsubst %,tests/structure/test_%.py,prunable layers graph copying)
 
-.PHONY: run test test-jax test-colab test-browser chromium results studies lab bench clean
+.PHONY: run check test test-all test-jax test-colab test-browser chromium results studies lab bench clean
 
 run: $(ENV)/ready  ## all four notebooks on the embedded digits, in runs/run, and a page on them
 	rm -rf runs/run
 	$(BATCH) notebooks/grids/quick.yaml --output runs/run --jobs 2
 	@$(BATCH) report runs/run
 
-test: $(ENV)/ready  ## all tests
+check: $(ENV)/ready  ## in two minutes: form, and all tests but those of notebooks, processes and large networks
 	$(BIN)/ruff format --check . && $(BIN)/ruff check .
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=15
+	$(PYTEST) -m "not slow and not notebooks and not processes and not architectures and $(ELSEWHERE)"
+
+test: $(ENV)/ready  ## in six: all that a change here could break
+	$(BIN)/ruff format --check . && $(BIN)/ruff check .
+	$(PYTEST) -m "not slow and $(ELSEWHERE)"
+
+test-all: test  ## the rest too: more of the same kinds, and properties on all examples
+	PRUNINGLIB_ALL_EXAMPLES=1 $(PYTEST) -m "(slow or hypothesis) and $(ELSEWHERE)"
 
 test-jax: $(ENV)/ready  ## the tests of masks and shrinking with Keras on JAX (400 MB more, in .venv/jax)
 	$(BIN)/python -m pip install -q --upgrade --target $(ENV)/jax --no-deps jax==0.10.2 jaxlib==0.10.2 ml_dtypes==0.6.0
-	KERAS_BACKEND=jax PYTHONPATH=$(ENV)/jax $(BIN)/python -m pytest -q -n 2 --dist loadfile $(ON_JAX)
+	KERAS_BACKEND=jax PYTHONPATH=$(ENV)/jax $(PYTEST) -m "not slow" $(ON_JAX)
 
 test-colab: $(ENV)/ready $(patsubst tests/notebooks/colab/%.txt,$(ENV)/colab/%/ready,$(wildcard tests/notebooks/colab/*.txt))  ## the notebooks with Colab's versions
 	$(BIN)/python -m pytest -q -m colab tests/notebooks/test_colab.py

@@ -13,11 +13,26 @@ import keras  # noqa: E402
 import matplotlib  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 import pruninglib as pl  # noqa: E402
 
 matplotlib.use("Agg")
 gc.freeze()  # each training collects garbage; what was imported need not be looked at again
+
+
+# the modules that take longest, from the longest on: what is last should be short
+SLOWEST = ["notebooks", "batch", "applications", "pages", "retraining", "repair", "examples"]
+SLOWEST += ["runtimes", "shrink_graphs", "networks"]
+
+
+def pytest_collection_modifyitems(items):
+    """Keep a module's tests on one worker, for they share what was trained; the slowest first."""
+    order = {f"test_{name}": place for place, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(SLOWEST)))
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 def pytest_sessionfinish():
@@ -37,6 +52,13 @@ def browser():
         browser = playwright.chromium.launch(executable_path=chromium, args=quiet)
         yield browser
         browser.close()
+
+
+def tried(examples, **more):
+    """Settings of a property that takes long: all examples in make test-all, else a fifth."""
+    if not os.environ.get("PRUNINGLIB_ALL_EXAMPLES"):
+        examples //= 5
+    return settings(max_examples=examples, deadline=None, derandomize=True, **more)
 
 
 def dense(units, activation="relu", bias=True, name=None, **settings):

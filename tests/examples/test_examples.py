@@ -1,6 +1,6 @@
 """The examples run, on the embedded digits."""
 
-import subprocess
+import runpy
 import sys
 
 import keras
@@ -16,21 +16,13 @@ STAGES = ("pruned", "repaired", "trained on")
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory):
-    """What examples/residual_network.py writes."""
+    """What examples/residual_network.py writes, run as a script, in this process."""
     folder = tmp_path_factory.mktemp("residual_network")
-    script = ROOT / "examples" / "residual_network.py"
-    few = [
-        "--dataset",
-        "digits",
-        "--epochs",
-        "20",
-        "--iterations",
-        "100",
-        "--sparsities",
-        "0.3",
-        "0.6",
-    ]
-    subprocess.run([sys.executable, script, *few, "--output", folder], check=True)
+    script = str(ROOT / "examples" / "residual_network.py")
+    few = "--dataset digits --epochs 20 --iterations 100 --sparsities 0.3 0.6 --output"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [script, *few.split(), str(folder)])
+        runpy.run_path(script, run_name="__main__")
     return folder
 
 

@@ -26,15 +26,28 @@ SIDES = {
 # least share of the parameters that goes with 70 % of all units that can only go together
 GONE = {"ConvNeXtTiny": 0.6, "NASNetMobile": 0.6}
 WHOLE = {"ConvNeXtTiny": "LayerNormalization", "NASNetMobile": "spread unevenly"}
+# of three kinds, in make test: sums, branches side by side, and filters of one channel each
+FEW = ("ResNet50", "InceptionV3", "MobileNetV2")
+pytestmark = pytest.mark.architectures
 
 
-@pytest.fixture(autouse=True)
-def in_double_precision():
-    """So that a difference is one of the functions, not of the rounding in sixty layers."""
+def marked(name):
+    marks = [pytest.mark.xdist_group(name), *([] if name in FEW else [pytest.mark.slow])]
+    return pytest.param(name, marks=marks)
+
+
+@pytest.fixture(scope="module", params=map(marked, SIDES))
+def built(request):
+    """(name, side of its images, network), in double precision.
+
+    So that a difference is one of the functions, not of the rounding in sixty layers.
+    """
+    name, side = request.param, SIDES[request.param]
     keras.utils.set_random_seed(0)
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
-    yield
+    settings = {"weights": None, "classes": 10, "classifier_activation": None}
+    yield name, side, getattr(keras.applications, name)(input_shape=(side, side, 3), **settings)
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
     keras.backend.clear_session()
@@ -75,11 +88,9 @@ def enliven(model, images, density):
 
 
 @pytest.mark.parametrize(("sparsity", "coupled"), [(0.3, False), (0.7, True)])
-@pytest.mark.parametrize("name", SIDES)
-def test_outputs_stay(name, sparsity, coupled):
-    side, make = SIDES[name], getattr(keras.applications, name)
-    settings = {"weights": None, "classes": 10, "classifier_activation": None}
-    model = make(input_shape=(side, side, 3), **settings)
+def test_outputs_stay(built, sparsity, coupled):
+    """Over 10 s for some: a hundred layers and more are built three times, and run."""
+    name, side, model = built
     pruned = prune(model, make_masks(model, unit_norm, sparsity, coupled=coupled))
     images = blots(4, side)
     enliven(pruned, images, 1 - sparsity)

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from conftest import dense
-from hypothesis import given, settings
+from conftest import dense, tried
+from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
 from numpy.testing import assert_allclose, assert_array_equal
@@ -111,7 +111,7 @@ hidden = st.tuples(
 )
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@tried(25)
 @given(st.lists(hidden, min_size=1, max_size=4), st.booleans(), st.integers(0, 9))
 def test_any_chain(blocks, functional, seed):
     keras.utils.set_random_seed(seed)

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from conftest import dense
-from hypothesis import HealthCheck, given, settings
+from conftest import dense, tried
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from keras import layers, ops
 from numpy.testing import assert_allclose, assert_array_equal
@@ -589,7 +589,7 @@ def grow(tensors, kind, i, j):
 FIXTURES = [HealthCheck.function_scoped_fixture]  # the precision is that of all examples
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=FIXTURES)
+@tried(40, suppress_health_check=FIXTURES)
 @given(
     st.lists(block, min_size=2, max_size=9),
     st.integers(0, 99),

@@ -5,8 +5,8 @@ import sys
 import keras
 import numpy as np
 import pytest
-from conftest import dense
-from hypothesis import given, settings
+from conftest import dense, tried
+from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
 from networks import NETWORKS, convolution, examples
@@ -238,7 +238,7 @@ KINDS_OF_INPUTS.append("sparse and large")
 
 
 @pytest.mark.filterwarnings("ignore:The repair of")
-@settings(max_examples=30, deadline=None, derandomize=True)
+@tried(30)
 @given(
     st.integers(0, 10**6),
     st.sampled_from(list(AT_RANDOM)),
