@@ -3,8 +3,10 @@
 import gc
 import os
 import shutil
+import sys
 import tempfile
 
+sys.modules.setdefault("conftest", sys.modules[__name__])  # else `import conftest` is a second one
 STORE = tempfile.mkdtemp(prefix="pruninglib-runs-")
 os.environ["PRUNINGLIB_QUIET"] = "1"  # no progress lines, in kernels neither
 os.environ["PRUNINGLIB_RUNS"] = STORE  # before pruninglib is imported, which reads it once
