@@ -455,6 +455,7 @@ def test_a_batch_that_ends_takes_what_runs_on_a_cluster_along(number, place, sch
 
 
 @processes
+@pytest.mark.slow
 def test_a_scheduler_that_does_not_answer_is_named(place):
     """Over 10 s: for so long it is waited for."""
     grid(place, {"seed": 0})
