@@ -4,6 +4,7 @@ import ast
 import inspect
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,7 @@ def imports(source):
     return names
 
 
+@cache
 def siblings(source):
     """The modules of pruninglib that a module imports."""
     return {name for name in imports(source) if name in MODULES}
@@ -134,6 +136,7 @@ def test_no_module_has_the_name_of_a_public_function():
     assert not set(pruninglib.__all__) & {*ROOMS, *(path.stem for path in FOLDER.glob("*.py"))}
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("first", ["keras", "pruninglib"])
 def test_saved_masks_are_found_whichever_is_imported_first(first):
     then = {"keras": "pruninglib", "pruninglib": "keras"}[first]
