@@ -38,10 +38,10 @@ test-jax: $(ENV)/ready  ## the tests of masks and shrinking with Keras on JAX (4
 	KERAS_BACKEND=jax PYTHONPATH=$(ENV)/jax $(PYTEST) -m "not slow" $(ON_JAX)
 
 test-colab: $(ENV)/ready $(patsubst tests/notebooks/colab/%.txt,$(ENV)/colab/%/ready,$(wildcard tests/notebooks/colab/*.txt))  ## the notebooks with Colab's versions
-	$(BIN)/python -m pytest -q -m colab tests/notebooks/test_colab.py
+	$(PYTEST) -m colab tests/notebooks/test_colab.py
 
 test-browser: $(ENV)/ready chromium  ## the notebooks in JupyterLab, in a real browser
-	$(BIN)/python -m pytest -q -m browser tests/notebooks/test_browser.py
+	$(PYTEST) -m browser tests/notebooks/test_browser.py
 
 chromium:  ## from Debian's packages, where there is none
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \

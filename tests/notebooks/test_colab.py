@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -39,7 +38,10 @@ def repository(tmp_path_factory):
     return folder.as_uri()
 
 
-@pytest.fixture(scope="module", params=SETS)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in SETS],
+)
 def colab(request, repository, tmp_path_factory):
     """(folder, python): an imitated Colab with a kernel named "colab"."""
     python = ROOT / ".venv" / "colab" / request.param / "bin" / "python"
@@ -84,11 +86,9 @@ def run(folder, notebook):
 def test_all_notebooks_run_and_nothing_that_was_installed_changes(colab):
     folder, python = colab
     before = installed(python)
-    done = run(folder, NOTEBOOKS[0])  # the others find the repository that this one fetched
-    assert done.returncode == 0, done.stderr[-5000:]
-    with ThreadPoolExecutor(2) as pool:
-        for done in pool.map(lambda path: run(folder, path), NOTEBOOKS[1:]):
-            assert done.returncode == 0, done.stderr[-5000:]
+    for path in NOTEBOOKS:  # all find the repository that the first one fetched
+        done = run(folder, path)
+        assert done.returncode == 0, done.stderr[-5000:]
     assert installed(python) == before
     pinned = dict(line.split("==") for line in before.splitlines() if "==" in line)
     quick = yaml.safe_load((ROOT / "notebooks" / "profiles" / "quick.yaml").read_text())

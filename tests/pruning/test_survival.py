@@ -38,7 +38,9 @@ def model():
     x = layers.Concatenate()([inner(x), layers.SeparableConv2D(3, 3, padding="same", name="s")(x)])
     x = layers.GlobalAveragePooling2D()(layers.DepthwiseConv2D(3, name="d")(x))
     model = keras.Model(inputs, dense(2, "softmax", name="end")(x))
-    model.compile("adam", "categorical_crossentropy", jit_compile=False)
+    model.compile(
+        keras.optimizers.SGD(0.1, momentum=0.9), "categorical_crossentropy", jit_compile=False
+    )
     return model
 
 

@@ -71,7 +71,8 @@ def test_retraining_by_name_is_training_by_that_rate_with_masks_held(schedule, t
 def test_xla_trains_to_the_same_weights_with_masks_held(criterion, trained, tiny):
     masks = make_masks(trained, criterion, 0.5)
     one, other = (
-        retrained(prune(trained, masks), trained, tiny, jit_compile=jit) for jit in (True, False)
+        retrained(prune(trained, masks), trained, tiny, jit_compile=jit, **SGD)
+        for jit in (True, False)
     )
     assert_same_weights(one, other)
     assert measure_sparsity(one) == measure_sparsity(prune(trained, masks))
@@ -320,7 +321,7 @@ def test_held_masks_hold_and_free_ones_let_weights_grow_back(weights_retrainer, 
 @pytest.mark.parametrize("criterion", [magnitude, unit_norm])
 def test_one_training_passes_through_several_numbers_of_iterations(criterion, trained, tiny):
     masks = make_masks(trained, criterion, 0.5)
-    settings = {"batch_size": BATCH, "learning_rate": 0.01, "schedule": "constant"}
+    settings = SGD | {"batch_size": BATCH, "schedule": "constant"}
     run = retraining.retrainer(trained, masks, tiny, [4, 10, 15], seed=SEED, **settings)
     found = {n: eager(net)(tiny.x_test) for n, net in run(prune(trained, masks), masks, True)}
     for number, outputs in found.items():

@@ -55,7 +55,7 @@ def network(kind):
     make, shape = KINDS[kind]
     parts = [make(), layers.Flatten(), dense(2, None, name="end")]
     model = keras.Sequential([keras.Input(shape), *parts])
-    model.compile("adam", "mse", jit_compile=False)
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse", jit_compile=False)
     return model
 
 
