@@ -28,6 +28,7 @@ SLOWEST = ["notebooks", "batch", "applications", "pages", "retraining", "repair"
 SLOWEST += ["runtimes", "shrink_graphs", "networks"]
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist's own looks at the groups
 def pytest_collection_modifyitems(items):
     """Keep a module's tests on one worker, for they share what was trained; the slowest first."""
     order = {f"test_{name}": place for place, name in enumerate(SLOWEST)}

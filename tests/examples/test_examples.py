@@ -11,7 +11,7 @@ import pytest
 from pruninglib import load_dataset
 from pruninglib.experiments.paths import ROOT
 
-STAGES = ("pruned", "repaired", "trained on")
+pytestmark = pytest.mark.notebooks
 
 
 @pytest.fixture(scope="module")
