@@ -8,8 +8,9 @@ BATCH = $(BIN)/python -m pruninglib.batch
 # with bytecode: where none may be written later, every process would compile TensorFlow anew, for 15 s
 UV_INSTALL = pip install -q --compile-bytecode --python
 
-# a module's tests on one worker, the slowest modules first (tests/conftest.py)
-PYTEST = $(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder --durations=15
+# a module's tests on one worker, for they share what was trained; the slowest first (tests/conftest.py).
+# Not loadgroup: xdist 3.8 sets no groups with pytest 9.2, and says nothing
+PYTEST = $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=15
 ELSEWHERE = not browser and not colab
 # what needs no training, which on JAX is another one
 ON_JAX = $(patsubst %,tests/pruning/test_%.py,backends criteria masks held prune coupling shrink) \
@@ -38,10 +39,10 @@ test-jax: $(ENV)/ready  ## the tests of masks and shrinking with Keras on JAX (4
 	KERAS_BACKEND=jax PYTHONPATH=$(ENV)/jax $(PYTEST) -m "not slow" $(ON_JAX)
 
 test-colab: $(ENV)/ready $(patsubst tests/notebooks/colab/%.txt,$(ENV)/colab/%/ready,$(wildcard tests/notebooks/colab/*.txt))  ## the notebooks with Colab's versions
-	$(PYTEST) -m colab tests/notebooks/test_colab.py
+	$(PYTEST) --dist load -m colab tests/notebooks/test_colab.py
 
 test-browser: $(ENV)/ready chromium  ## the notebooks in JupyterLab, in a real browser
-	$(PYTEST) -m browser tests/notebooks/test_browser.py
+	$(PYTEST) --dist load -m browser tests/notebooks/test_browser.py
 
 chromium:  ## from Debian's packages, where there is none
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \

@@ -10,32 +10,27 @@ sys.modules.setdefault("conftest", sys.modules[__name__])  # else `import confte
 STORE = tempfile.mkdtemp(prefix="pruninglib-runs-")
 os.environ["PRUNINGLIB_QUIET"] = "1"  # no progress lines, in kernels neither
 os.environ["PRUNINGLIB_RUNS"] = STORE  # before pruninglib is imported, which reads it once
+os.environ["MPLBACKEND"] = "Agg"
 
-import keras  # noqa: E402
-import matplotlib  # noqa: E402
+# Keras is imported where it is used: the process that only hands out the tests needs none of it
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
 import pruninglib as pl  # noqa: E402
 
-matplotlib.use("Agg")
-gc.freeze()  # each training collects garbage; what was imported need not be looked at again
-
-
 # the modules that take longest, from the longest on: what is last should be short
 SLOWEST = ["notebooks", "batch", "applications", "pages", "retraining", "repair", "examples"]
 SLOWEST += ["runtimes", "shrink_graphs", "networks"]
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist's own looks at the groups
 def pytest_collection_modifyitems(items):
-    """Keep a module's tests on one worker, for they share what was trained; the slowest first."""
     order = {f"test_{name}": place for place, name in enumerate(SLOWEST)}
     items.sort(key=lambda item: order.get(item.path.stem, len(SLOWEST)))
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+def pytest_collection_finish():
+    gc.freeze()  # each training collects garbage; what was imported need not be looked at again
 
 
 def pytest_sessionfinish():
@@ -66,16 +61,22 @@ def tried(examples, **more):
 
 def dense(units, activation="relu", bias=True, name=None, **settings):
     """A Dense layer whose bias does not start at zero, so that forgetting it shows."""
+    import keras
+
     return keras.layers.Dense(
         units, activation, use_bias=bias, bias_initializer="random_normal", name=name, **settings
     )
 
 
 def unbuilt():
+    import keras
+
     return keras.Sequential([dense(3), dense(2)], name="unbuilt")
 
 
 def subclassed():
+    import keras
+
     class Subclassed(keras.Model):
         def __init__(self):
             super().__init__(name="subclassed")
@@ -90,6 +91,8 @@ def subclassed():
 
 
 def without_kernels():
+    import keras
+
     return keras.Sequential([keras.Input((4,)), keras.layers.ReLU()], name="without_kernels")
 
 
@@ -101,6 +104,8 @@ def with_weight(value):
 
 
 def with_moving_average():
+    import keras
+
     model = pl.make_mlp(4, (6, 5), 3)
     model.compile(keras.optimizers.SGD(use_ema=True), "mse")
     return model

@@ -142,10 +142,7 @@ def executed(path):
     return notebook if saved else None
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(path.name, marks=pytest.mark.xdist_group(path.stem)) for path in NOTEBOOKS],
-)
+@pytest.mark.parametrize("name", [path.name for path in NOTEBOOKS])
 def test_a_reader_runs_a_notebook_moves_the_slider_and_saves(page, lab, name):
     folder, address, token = lab
     run_all(page, address, token, name)

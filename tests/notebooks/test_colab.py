@@ -38,10 +38,7 @@ def repository(tmp_path_factory):
     return folder.as_uri()
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in SETS],
-)
+@pytest.fixture(scope="module", params=SETS)
 def colab(request, repository, tmp_path_factory):
     """(folder, python): an imitated Colab with a kernel named "colab"."""
     python = ROOT / ".venv" / "colab" / request.param / "bin" / "python"

@@ -31,12 +31,10 @@ FEW = ("ResNet50", "InceptionV3", "MobileNetV2")
 pytestmark = pytest.mark.architectures
 
 
-def marked(name):
-    marks = [pytest.mark.xdist_group(name), *([] if name in FEW else [pytest.mark.slow])]
-    return pytest.param(name, marks=marks)
-
-
-@pytest.fixture(scope="module", params=map(marked, SIDES))
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=[] if name in FEW else pytest.mark.slow) for name in SIDES],
+)
 def built(request):
     """(name, side of its images, network), in double precision.
 
