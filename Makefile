@@ -25,7 +25,7 @@ run: $(ENV)/ready  ## all four notebooks on the embedded digits, in runs/run, an
 
 check: $(ENV)/ready  ## in two minutes: form, and all tests but those of notebooks, processes and large networks
 	$(BIN)/ruff format --check . && $(BIN)/ruff check .
-	$(PYTEST) -m "not slow and not notebooks and not processes and not architectures and $(ELSEWHERE)"
+	$(PYTEST) -m "not slow and not more and not notebooks and not processes and not architectures and $(ELSEWHERE)"
 
 test: $(ENV)/ready  ## in six: all that a change here could break
 	$(BIN)/ruff format --check . && $(BIN)/ruff check .

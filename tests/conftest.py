@@ -52,6 +52,11 @@ def browser():
         browser.close()
 
 
+def more(*values):
+    """Parameters that make check leaves out, beside others of the same test."""
+    return [pytest.param(value, marks=pytest.mark.more) for value in values]
+
+
 def tried(examples, **more):
     """Settings of a property that takes long: all examples in make test-all, else a fifth."""
     if not os.environ.get("PRUNINGLIB_ALL_EXAMPLES"):

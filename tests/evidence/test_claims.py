@@ -208,11 +208,11 @@ def test_a_claim_is_judged_on_its_source_s_data_and_apart_on_the_other():
     some = world(True)
     table = some["sweep"]
     table.loc[table["dataset"] == "fashion_mnist", "accuracy"] *= 0.9 - table["sparsity"] / 2
-    found = judge(some)["C1"]
-    assert verdict(found) == HOLDS and verdict(found, own=False) == FAILS
-    assert {j.dataset for j in judge(some)["C5"]} == {"mnist"}
-    assert {j.dataset for j in judge(some)["C4"]} == {"mnist", "fashion_mnist"}
-    assert verdict(judge(some)["C5"], own=False) == ""
+    found = judge(some)
+    assert verdict(found["C1"]) == HOLDS and verdict(found["C1"], own=False) == FAILS
+    assert {j.dataset for j in found["C5"]} == {"mnist"}
+    assert {j.dataset for j in found["C4"]} == {"mnist", "fashion_mnist"}
+    assert verdict(found["C5"], own=False) == ""
 
 
 def test_what_the_units_cost_lies_within_the_point_with_its_interval():

@@ -167,10 +167,11 @@ def test_a_truncated_file_is_refused():
             unpacked(content[:size])
 
 
-def test_an_altered_byte_is_refused_or_changes_nothing():
+@pytest.mark.parametrize("step", [9, pytest.param(1, marks=pytest.mark.slow)])
+def test_an_altered_byte_is_refused_or_changes_nothing(step):
     model = prune(make_mlp(4, (6,), 3), {"hidden_1": np.arange(24).reshape(4, 6) % 3 > 0})
     content, refused = packed(model), 0
-    for position in range(len(content)):
+    for position in range(0, len(content), step):
         altered = bytearray(content)
         altered[position] ^= 0x55
         try:
@@ -178,7 +179,7 @@ def test_an_altered_byte_is_refused_or_changes_nothing():
         except ValueError as error:
             assert "truncated, altered" in str(error)
             refused += 1
-    assert refused > 0.7 * len(content)
+    assert refused > 0.7 * len(content) / step
 
 
 def test_what_is_no_packed_model_is_refused(tmp_path):

@@ -152,7 +152,7 @@ def test_distilled_rows_measure_what_retrain_makes_with_distillation(trained, ti
 
 
 def test_at_a_constant_rate_one_training_yields_all_numbers_of_iterations(trained, tiny):
-    how = {"retraining": {"schedule": "constant", "learning_rate": 0.02, "batch_size": 40}}
+    how = {"retraining": SGD | {"schedule": "constant", "batch_size": 40}}
     both, alone = (
         pd.DataFrame(recovery_sweep(trained, tiny, CRITERIA, [0, 0.75], iterations=n, **how))
         for n in ((20, 5), (20,))

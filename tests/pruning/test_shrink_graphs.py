@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import dense, tried
+from conftest import dense, more, tried
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from keras import layers, ops
@@ -198,7 +198,7 @@ READING = {
 }
 
 
-@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
+@pytest.mark.parametrize("activation", ["relu", *more("sigmoid")])
 @pytest.mark.parametrize("name", READING)
 def test_layers_that_read_channels(name, activation):
     """Those of the padded ones keep what carries the constants of the rest."""

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import dense
+from conftest import dense, more
 from keras import layers
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -93,7 +93,7 @@ def test_weights_files_carry_the_zeros(pruned, model, tmp_path):
     assert_held(hold(model), zeros(pruned))
 
 
-@pytest.mark.parametrize("name", ["model.keras", "model.h5"])
+@pytest.mark.parametrize("name", ["model.keras", *more("model.h5")])
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 @pytest.mark.filterwarnings("ignore:Compiled the loaded model, but the compiled metrics")
 def test_sparse_models_of_other_tools_are_held_again(pruned, name, tmp_path):

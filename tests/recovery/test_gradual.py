@@ -5,7 +5,7 @@ from itertools import pairwise
 import keras
 import numpy as np
 import pytest
-from conftest import dense, with_moving_average
+from conftest import dense, more, with_moving_average
 from keras import layers
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -111,7 +111,7 @@ def test_bad_arguments_are_refused(arguments, message):
 
 
 @pytest.mark.parametrize("scope", ["layer", "global"])
-@pytest.mark.parametrize("criterion", [magnitude, unit_norm])
+@pytest.mark.parametrize("criterion", [*more(magnitude), unit_norm])
 def test_final_sparsity_is_exact_and_held(criterion, scope, tiny):
     model = network()
     model.get_layer("a").kernel.assign(2 * np.asarray(model.get_layer("a").kernel))
@@ -147,7 +147,7 @@ def test_a_model_that_was_fitted_before_is_pruned_in_executions_of_several_steps
     assert measure_sparsity(fit(model, tiny, epochs=1)) == 0.5
 
 
-@pytest.mark.parametrize("criterion", [random_scores, random_unit_scores])
+@pytest.mark.parametrize("criterion", [*more(random_scores), random_unit_scores])
 def test_pruned_weights_never_come_back_and_each_step_is_exact(criterion, tiny):
     record, callback = Record(), halving(criterion)
     fit(network("adam"), tiny, callback, record, epochs=4)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from conftest import more
 
 from pruninglib import count_parameters, make_mlp, prune_gradually
 
@@ -20,7 +21,7 @@ def pruned(trained, tiny, sparsity=1 - 30 / SIZE, iterations=60, **settings):
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"regrowth": 0}, {"distillation": 0.0}, {"end": 0.2}, {"scope": "layer"}],
+    [{}, *more({"regrowth": 0}, {"distillation": 0.0}, {"end": 0.2}, {"scope": "layer"})],
     ids=str,
 )
 def test_as_many_weights_are_left_as_asked_for(settings, trained, tiny):

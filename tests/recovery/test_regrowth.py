@@ -106,7 +106,10 @@ def test_nothing_is_exchanged_before_begin_and_from_end_on(tiny):
     assert_array_equal(np.flatnonzero(record.changes()[:, 0]) + 1, [6, 8])
 
 
-@pytest.mark.parametrize(("steps", "iterations"), [(1, [4, 7]), (3, [6, 9])])
+@pytest.mark.parametrize(
+    ("steps", "iterations"),
+    [pytest.param(1, [4, 7], marks=pytest.mark.more), (3, [6, 9])],
+)
 def test_it_acts_where_gradual_pruning_with_the_same_begin_and_frequency_does(
     steps, iterations, tiny, monkeypatch
 ):

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import dense
+from conftest import dense, more
 from keras import layers
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -53,7 +53,7 @@ def assert_same_weights(found, expected):
 # ---- retrain
 
 
-@pytest.mark.parametrize("schedule", DECAYS)
+@pytest.mark.parametrize("schedule", ["budget", "rewound", *more("linear", "constant")])
 def test_retraining_by_name_is_training_by_that_rate_with_masks_held(schedule, trained, tiny):
     pruned = halved(trained)
     share = budget(pruned, trained, ITERATIONS, TOTAL) if schedule == "budget" else 1
@@ -67,7 +67,7 @@ def test_retraining_by_name_is_training_by_that_rate_with_masks_held(schedule, t
     assert_array_equal(weights(found)[0] != 0, make_masks(trained, magnitude, 0.5)["hidden_1"])
 
 
-@pytest.mark.parametrize("criterion", [magnitude, unit_norm])
+@pytest.mark.parametrize("criterion", [unit_norm, *more(magnitude)])
 def test_xla_trains_to_the_same_weights_with_masks_held(criterion, trained, tiny):
     masks = make_masks(trained, criterion, 0.5)
     one, other = (
@@ -86,7 +86,7 @@ def test_no_iterations_change_nothing(trained, tiny):
         assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("distillation", [0, 0.5])
+@pytest.mark.parametrize("distillation", [*more(0), 0.5])
 def test_a_model_is_pruned_gradually_while_it_is_taught(distillation, trained, tiny):
     model = make_mlp(4, (8, 5), 3, "tanh")  # as the teacher, or another
     gradually = GradualPruning(magnitude, 0.75, 0, 10, 2)
@@ -284,7 +284,7 @@ def test_rewinding_is_that_of_retrain_too(trained, tiny):
     assert_same_weights(found, expected)
 
 
-@pytest.mark.parametrize("criterion", [magnitude, unit_norm])
+@pytest.mark.parametrize("criterion", [unit_norm, *more(magnitude)])
 def test_distillation_is_that_of_retrain_too(criterion, trained, tiny):
     masks = make_masks(trained, criterion, 0.5)
     run = retrainer(trained, masks, tiny, total=TOTAL, distillation=0.5, **SGD)
@@ -297,7 +297,7 @@ def test_distillation_is_that_of_retrain_too(criterion, trained, tiny):
     assert np.abs(outputs - eager(plain)(tiny.x_test)).max() > 0.05
 
 
-@pytest.mark.parametrize("criterion", [magnitude, unit_norm])
+@pytest.mark.parametrize("criterion", [unit_norm, *more(magnitude)])
 def test_the_loss_is_the_model_s_own_as_in_retrain(criterion, tiny):
     model = keras.Sequential([keras.Input((4,)), dense(8), dense(3, None, name="out")])
     model.compile("sgd", "mean_squared_error")
@@ -318,7 +318,7 @@ def test_held_masks_hold_and_free_ones_let_weights_grow_back(weights_retrainer, 
     assert measure_sparsity(weights_retrainer(pruned, masks, True)) == 0.5
 
 
-@pytest.mark.parametrize("criterion", [magnitude, unit_norm])
+@pytest.mark.parametrize("criterion", [unit_norm, *more(magnitude)])
 def test_one_training_passes_through_several_numbers_of_iterations(criterion, trained, tiny):
     masks = make_masks(trained, criterion, 0.5)
     settings = SGD | {"batch_size": BATCH, "schedule": "constant"}
@@ -345,7 +345,7 @@ def units_retrainer(trained, tiny):
     return retrainer(trained, make_masks(trained, unit_norm, 0.5), tiny, total=TOTAL, **SGD)
 
 
-@pytest.mark.parametrize("repaired", [False, True])
+@pytest.mark.parametrize("repaired", [True, *more(False)])
 def test_removed_units_are_left_out_with_the_same_result(repaired, units_retrainer, trained, tiny):
     masks = make_masks(trained, unit_norm, 0.5)
     pruned = prune(trained, masks)

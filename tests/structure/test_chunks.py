@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import dense
+from conftest import dense, more
 from keras import layers
 from networks import NETWORKS, by_keras, examples, skipping
 from numpy.testing import assert_allclose, assert_array_equal
@@ -48,10 +48,11 @@ def two_outputs():
 
 
 @pytest.mark.parametrize("make", [*NETWORKS.values(), two_outputs], ids=[*NETWORKS, "two outputs"])
-@pytest.mark.parametrize("chunk", [1, 40, 2**22])
+@pytest.mark.parametrize("chunk", [1, *more(40), 2**22])
 def test_distances_are_sums_of_squares_over_all_outputs(make, chunk, monkeypatch):
     monkeypatch.setattr("pruninglib.structure.activations.CHUNK", chunk)
-    model, inputs = make(), examples(make())
+    model = make()
+    inputs = examples(model, 10)
     models = [model, other(model)]
     outputs = [
         keras.tree.map_structure(np.asarray, keras.tree.flatten(m(inputs)))

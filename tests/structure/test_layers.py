@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import dense
+from conftest import dense, more
 from keras import layers
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -88,7 +88,7 @@ def test_a_unit_that_is_masked_puts_out_zero_and_no_other_changes(model):
     assert_allclose(after[..., mask == 1], before[..., mask == 1], atol=1e-6)
 
 
-@pytest.mark.parametrize("scores", ["units", "weights"])
+@pytest.mark.parametrize("scores", ["units", *more("weights")])
 def test_masks_are_held_in_training_and_after_loading(trainable, scores, tmp_path):
     criterion = unit_norm if scores == "units" else np.abs
     masks = make_masks(trainable, criterion, {"a": 0.5})
@@ -111,7 +111,7 @@ def test_a_weight_mask_has_the_shape_that_keras_gives_the_kernel(model):
     assert np.abs(kernel[mask == 0]).max() <= np.abs(kernel[mask == 1]).min()
 
 
-@pytest.mark.parametrize("criterion", [unit_norm, np.abs])
+@pytest.mark.parametrize("criterion", [unit_norm, *more(np.abs)])
 def test_gradual_pruning_ends_at_its_sparsity(trainable, criterion):
     callback = GradualPruning(criterion, 0.5, begin=0, end=4, frequency=1, include=["a"])
     trainable.fit(images(trainable), np.ones((8, 2)), batch_size=2, verbose=0, callbacks=[callback])
