@@ -12,6 +12,9 @@ os.environ["PRUNINGLIB_QUIET"] = "1"  # no progress lines, in kernels neither
 os.environ["PRUNINGLIB_RUNS"] = STORE  # before pruninglib is imported, which reads it once
 os.environ["MPLBACKEND"] = "Agg"
 
+# nbformat imports jsonschema, which would build a grammar of addresses for 1 s and more
+sys.modules.setdefault("rfc3987_syntax", None)
+
 # Keras is imported where it is used: the process that only hands out the tests needs none of it
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
