@@ -2,8 +2,61 @@
 
 import keras
 import numpy as np
-from conftest import dense
 from keras import layers
+
+import pruninglib as pl
+
+
+def dense(units, activation="relu", bias=True, name=None, **settings):
+    """A Dense layer whose bias does not start at zero, so that forgetting it shows."""
+    return keras.layers.Dense(
+        units, activation, use_bias=bias, bias_initializer="random_normal", name=name, **settings
+    )
+
+
+def unbuilt():
+    return keras.Sequential([dense(3), dense(2)], name="unbuilt")
+
+
+def subclassed():
+    class Subclassed(keras.Model):
+        def __init__(self):
+            super().__init__(name="subclassed")
+            self.dense = dense(2)
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+    model = Subclassed()
+    model(np.zeros((1, 3), np.float32))
+    return model
+
+
+def without_kernels():
+    return keras.Sequential([keras.Input((4,)), keras.layers.ReLU()], name="without_kernels")
+
+
+def with_weight(value):
+    model = pl.make_mlp(4, (6, 5), 3)
+    kernel = model.get_layer("hidden_2").kernel
+    kernel.assign(np.full(kernel.shape, value))
+    return model
+
+
+def with_moving_average():
+    model = pl.make_mlp(4, (6, 5), 3)
+    model.compile(keras.optimizers.SGD(use_ema=True), "mse")
+    return model
+
+
+# What no function of the library accepts: (how to make the model, error, part of its message)
+BAD_MODELS = {
+    "never built": (unbuilt, ValueError, r"'unbuilt' was never built.*call model\.build"),
+    "no kernels": (without_kernels, ValueError, "'without_kernels' has no layer.*found ReLU"),
+    "NaN": (lambda: with_weight(np.nan), ValueError, "hidden_2/kernel .*NaN or inf.*Train again"),
+    "infinite": (lambda: with_weight(np.inf), ValueError, "hidden_2/kernel .*NaN or infinite"),
+    "no model": (lambda: "mlp", TypeError, "Expected a Keras model, got str"),
+}
 
 
 def convolution(filters=3, size=(3, 2), bias=True, **settings):

@@ -409,7 +409,8 @@ def test_a_cluster_runs_again_what_a_killed_worker_had(place, scheduler):
     grid(place, {"seed": [0, 1, 2], "seconds": LONG})
     began_before(place, 2)
     process = start(place, "--scheduler", address)
-    wait_for(lambda: len(kernels(place)) == 2)
+    # the two that sleep: the third, which does not, may have run before them
+    wait_for(lambda: all((place / "said" / f"{seed}.began").exists() for seed in (0, 1)))
     running = kernels(place)
     (worker,) = (
         child

@@ -6,10 +6,10 @@ import json
 import keras
 import numpy as np
 import pytest
-from conftest import dense
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
+from networks import dense
 from numpy.testing import assert_array_equal
 
 from pruninglib import magnitude, make_masks, make_mlp, measure_sparsity, prune, unit_norm

@@ -11,8 +11,9 @@ import numpy as np
 import onnxruntime
 import pytest
 from ai_edge_litert import interpreter
-from conftest import dense, more
+from cases import more
 from keras import layers
+from networks import dense
 from numpy.testing import assert_allclose
 
 from pruninglib import (

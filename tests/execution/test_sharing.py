@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import dense
+from networks import dense
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pruninglib import (

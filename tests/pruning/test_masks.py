@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from conftest import dense
 from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
+from networks import dense
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pruninglib import magnitude, make_masks, make_mlp, top_k_mask, unit_norm

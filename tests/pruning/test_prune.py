@@ -6,8 +6,9 @@ import zipfile
 import keras
 import numpy as np
 import pytest
-from conftest import BAD_MODELS, dense, more, with_moving_average
+from cases import more
 from keras import layers, optimizers
+from networks import BAD_MODELS, dense, with_moving_average
 from numpy.testing import assert_array_equal
 
 from pruninglib import (

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from conftest import dense
 from keras import layers
+from networks import dense
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pruninglib import activation_aware, greedy_units, make_masks, make_mlp, prune, taylor

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from conftest import dense
 from keras import layers, ops
+from networks import dense
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pruninglib import count_macs, make_masks, plan_shrink, prune, random_unit_scores, shrink, strip

@@ -3,10 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from conftest import dense, more, tried
+from cases import more, tried
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from keras import layers, ops
+from networks import dense
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pruninglib import (

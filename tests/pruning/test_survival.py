@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import dense, more
+from cases import more
 from keras import layers
+from networks import dense
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pruninglib import (

@@ -5,8 +5,9 @@ from itertools import pairwise
 import keras
 import numpy as np
 import pytest
-from conftest import dense, more, with_moving_average
+from cases import more
 from keras import layers
+from networks import dense, with_moving_average
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pruninglib import (

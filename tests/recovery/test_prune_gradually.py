@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import more
+from cases import more
 
 from pruninglib import count_parameters, make_mlp, prune_gradually
 

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import dense
+from networks import dense
 from numpy.testing import assert_array_equal
 
 from pruninglib import GradualPruning, Regrowth, magnitude, make_masks, prune, unit_norm

@@ -5,11 +5,11 @@ import sys
 import keras
 import numpy as np
 import pytest
-from conftest import dense, more, tried
+from cases import more, tried
 from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
-from networks import NETWORKS, convolution, examples
+from networks import NETWORKS, convolution, dense, examples
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.testing import assert_allclose, assert_array_equal
 from oracles import one_by_one

@@ -3,12 +3,12 @@
 import keras
 import numpy as np
 import pytest
-from conftest import dense
 from keras import layers
 from networks import (
     NETWORKS,
     by_keras,
     convolution,
+    dense,
     examples,
     sequential,
 )

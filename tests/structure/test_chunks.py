@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 import pytest
-from conftest import dense, more
+from cases import more
 from keras import layers
-from networks import NETWORKS, by_keras, examples, skipping
+from networks import NETWORKS, by_keras, dense, examples, skipping
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pruninglib.structure.activations import distances, runner

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from conftest import dense, with_moving_average
 from keras import layers
+from networks import dense, with_moving_average
 from numpy.testing import assert_allclose
 
 from pruninglib.structure.copying import fresh_copy, rebuild

@@ -5,8 +5,8 @@ import gzip
 import keras
 import numpy as np
 import pytest
-from conftest import dense
 from keras import layers
+from networks import dense
 from numpy.testing import assert_allclose
 
 from pruninglib import (

@@ -3,8 +3,8 @@
 from itertools import pairwise
 
 import keras
-from conftest import dense
 from keras import layers
+from networks import dense
 
 from pruninglib.structure.graph import leaves, nodes, unnested
 from pruninglib.structure.prunable import logits_layers

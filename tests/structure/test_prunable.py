@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from conftest import dense, subclassed, unbuilt
 from keras import layers
+from networks import dense, subclassed, unbuilt
 
 from pruninglib.structure.graph import check_graph
 from pruninglib.structure.prunable import check_names, chosen, logits_layers, prunable_layers

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import dense, subclassed
+from networks import dense, subclassed
 from numpy.testing import assert_allclose, assert_array_equal
 
 import pruninglib as pl
