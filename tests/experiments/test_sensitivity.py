@@ -1,6 +1,5 @@
 """What each layer alone can lose."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +14,6 @@ from pruninglib import (
     tolerated,
     unit_norm,
 )
-from pruninglib.plotting import curves
 
 SPARSITIES = [0.0, 0.5, 0.9]
 
@@ -63,17 +61,6 @@ def test_what_is_tolerated_goes_into_make_masks(trained):
     assert tolerated(table, 0.15) == {"hidden_1": 0.5, "hidden_2": 0.5}
     masks = make_masks(trained, magnitude, tolerated(table))
     assert {name: 1 - mask.mean() for name, mask in masks.items()} == tolerated(table)
-
-
-def test_the_figure_has_a_curve_for_each_layer(trained, tiny):
-    data = tiny.x_validation, tiny.y_validation
-    table = pd.DataFrame(sensitivity(trained, magnitude, SPARSITIES, data))
-    _, ax = plt.subplots()
-    assert curves.sensitivity(table, ax) is ax
-    labels = [text.get_text() for text in ax.texts]
-    assert labels == ["hidden_1", "hidden_2"]
-    np.testing.assert_array_equal(ax.lines[1].get_ydata(), table["accuracy"][3:])
-    plt.close()
 
 
 def test_refuses_models_that_cannot_be_pruned(bad_model, tiny):
