@@ -268,6 +268,7 @@ def test_the_page_says_of_each_claim_who_what_and_why(judged, true):
     assert "the others alone: 1.5 hours on 2 cores" in text and "was edited" not in text
 
 
+@pytest.mark.more
 def test_the_committed_page_is_that_of_the_tables():
     here = tables.read()
     assert page(here, judge(here)) == (ROOT / "CLAIMS.md").read_text()
@@ -304,6 +305,7 @@ def test_what_is_not_measured_yet_is_told(tmp_path):
     assert mistakes(some).count("Not measured yet") == 4
 
 
+@pytest.mark.more
 def test_the_figures_are_drawn(tmp_path):
     draw(world(True), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"pruned.png", "retrained.png"}

@@ -2,6 +2,7 @@
 
 import runpy
 import sys
+from functools import partial
 
 import keras
 import numpy as np
@@ -9,18 +10,24 @@ import pandas as pd
 import pytest
 
 from pruninglib import load_dataset
+from pruninglib.experiments import evaluation
 from pruninglib.experiments.paths import ROOT
+from pruninglib.experiments.timing import time_models
 
-pytestmark = pytest.mark.notebooks
+pytestmark = [pytest.mark.notebooks, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory):
-    """What examples/residual_network.py writes, run as a script, in this process."""
+    """What examples/residual_network.py writes, run as a script, in this process: over 10 s.
+
+    Seven networks are trained, exported and timed, each time only as often as quartiles need.
+    """
     folder = tmp_path_factory.mktemp("residual_network")
     script = str(ROOT / "examples" / "residual_network.py")
     few = "--dataset digits --epochs 20 --iterations 100 --sparsities 0.3 0.6 --output"
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "time_models", partial(time_models, limit=10))
         patch.setattr(sys, "argv", [script, *few.split(), str(folder)])
         runpy.run_path(script, run_name="__main__")
     return folder

@@ -190,6 +190,7 @@ def test_onnx_runtime_shares_the_work_itself(networks, monkeypatch):
     assert_allclose(run(X), networks["masked"](X), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(("large", "expected"), [(0, [1, 1, 1, 3]), (1e9, [1, 1, 1])])
 def test_litert_shares_an_example_if_it_is_large(large, expected, networks, monkeypatch):
     """The interpreter with threads of its own runs batches of fewer examples than threads."""
@@ -216,6 +217,7 @@ def test_litert_shares_an_example_if_it_is_large(large, expected, networks, monk
     assert used == ([1, 1, 1] if large else [3, 3, 1])
 
 
+@pytest.mark.more
 def test_a_shape_that_litert_cannot_run_spoils_no_other():
     parts = [layers.Conv2D(4, 3), layers.GlobalAveragePooling2D(), dense(2)]
     model = keras.Sequential([keras.Input((None, None, 1)), *parts])
@@ -234,6 +236,7 @@ def test_an_executable_says_what_it_is(way, executables):
     assert repr(run) == f"Executable(runtime={run.runtime!r}, threads={run.threads})"
 
 
+@pytest.mark.more
 def test_bytes_are_those_of_the_files(networks, executables, tmp_path):
     files = {"LiteRT": ("a.tflite", {}), "LiteRT, sparse": ("b.tflite", {"sparse": True})}
     for way, (name, how) in (files | {"sparse (numba)": ("a.npz", {})}).items():

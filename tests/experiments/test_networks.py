@@ -234,6 +234,7 @@ def test_each_argument_has_a_network_of_its_own(store, change):
     assert store.trainings == 2
 
 
+@pytest.mark.more
 def test_at_a_constant_rate_training_goes_on_from_the_longest_shorter_one(
     tmp_path, monkeypatch, tiny
 ):

@@ -151,6 +151,7 @@ def test_distilled_rows_measure_what_retrain_makes_with_distillation(trained, ti
     assert row["loss"] == pytest.approx(measured(network, tiny)["loss"], rel=1e-3)
 
 
+@pytest.mark.more
 def test_at_a_constant_rate_one_training_yields_all_numbers_of_iterations(trained, tiny):
     how = {"retraining": SGD | {"schedule": "constant", "batch_size": 40}}
     both, alone = (
@@ -171,6 +172,7 @@ def test_a_total_that_is_missing_is_told_before_the_work(trained, tiny):
         next(recovery_sweep(trained, tiny, CRITERIA, [0.75], retraining={"schedule": "rewound"}))
 
 
+@pytest.mark.more
 def test_without_a_total_the_weights_alone_decide_the_rate(trained, tiny):
     how = {"iterations": (3,), "retraining": SGD}
     *_, row = recovery_sweep(trained, tiny, {"weight": magnitude}, [0.75], **how)

@@ -359,6 +359,7 @@ def published(project):
     return {str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()}
 
 
+@pytest.mark.notebooks
 def test_tables_and_figures_are_published_by_name_and_the_default_run_is_the_notebook(project):
     ran(project, "a")
     ran(project, "b", results="other")
@@ -373,6 +374,7 @@ def test_tables_and_figures_are_published_by_name_and_the_default_run_is_the_not
     assert [cell.execution_count for cell in committed.cells] == [1, 2]
 
 
+@pytest.mark.notebooks
 def test_of_a_slider_only_its_words_are_published(project):
     def with_slider(notebook):
         view = {"application/vnd.jupyter.widget-view+json": {"model_id": "x"}, "text/plain": "w"}
@@ -384,6 +386,7 @@ def test_of_a_slider_only_its_words_are_published(project):
     assert committed.cells[-1].outputs[0].data == {"text/plain": "w"}
 
 
+@pytest.mark.notebooks
 def test_of_runs_with_the_same_parameters_the_newest_is_published(project):
     ran(project, "a", lambda notebook: notebook.cells[-1].update(source="before"))
     ran(project, "b")
@@ -391,6 +394,7 @@ def test_of_runs_with_the_same_parameters_the_newest_is_published(project):
     assert (project[0] / "results" / "digits" / "tiny.csv").read_text() == "b"
 
 
+@pytest.mark.notebooks
 def test_a_run_of_a_notebook_that_was_edited_since_is_not_published(project):
     ran(project, "a")
     ran(project, "b", lambda notebook: notebook.cells[-1].update(source="1 + 2"), dataset="mnist")

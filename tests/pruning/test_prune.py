@@ -114,6 +114,7 @@ def test_zeros_are_held_while_the_rest_trains(name, tiny):
     assert len(changed) == 6
 
 
+@pytest.mark.more
 def test_zeros_are_held_after_another_compilation(tiny):
     pruned = fit(prune(compiled(network()), MASKS), tiny)
     assert_holds(fit(compiled(pruned, optimizers.SGD(0.1)), tiny))

@@ -80,6 +80,7 @@ def test_cloning(pruned):
     assert_held(clone, zeros(pruned))
 
 
+@pytest.mark.more
 def test_a_clone_with_new_weights_holds_the_masks_from_its_first_update(pruned):
     clone = keras.models.clone_model(pruned, clone_function=None)
     clone.compile("adam", "categorical_crossentropy", jit_compile=False)
@@ -87,6 +88,7 @@ def test_a_clone_with_new_weights_holds_the_masks_from_its_first_update(pruned):
     assert_held(clone, zeros(pruned))
 
 
+@pytest.mark.more
 def test_weights_files_carry_the_zeros(pruned, model, tmp_path):
     pruned.save_weights(tmp_path / "model.weights.h5")
     model.optimizer.build(model.trainable_variables)
@@ -104,6 +106,7 @@ def test_sparse_models_of_other_tools_are_held_again(pruned, name, tmp_path):
     assert_held(hold(loaded), zeros(pruned))
 
 
+@pytest.mark.more
 def test_pruning_goes_on_where_it_was(pruned, tmp_path):
     strip(pruned).save(tmp_path / "model.keras")
     held = hold(keras.models.load_model(tmp_path / "model.keras"))
@@ -124,6 +127,7 @@ def test_exported_models_compute_the_same_and_carry_the_zeros(pruned, tmp_path):
         assert_array_equal(found[kernel.shape] == 0, kernel == 0)
 
 
+@pytest.mark.more
 @pytest.mark.skipif(keras.version() < "3.13", reason="Keras exports LiteRT files from 3.13 on")
 @pytest.mark.filterwarnings("ignore:(?s).*tf.lite.Interpreter is deprecated:UserWarning")
 def test_a_shrunk_model_is_exported_to_litert(model, tmp_path):

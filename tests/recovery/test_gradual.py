@@ -134,11 +134,13 @@ def test_final_sparsity_is_exact_and_held(criterion, scope, tiny):
     assert all((after[name] == found[name]).all() for name in found)
 
 
+@pytest.mark.more
 def test_a_network_compiled_with_xla_is_pruned(tiny):
     model = fit(compiled(network(), jit_compile=True), tiny, halving())
     assert measure_sparsity(model) == 0.5
 
 
+@pytest.mark.more
 def test_a_model_that_was_fitted_before_is_pruned_in_executions_of_several_steps(tiny):
     model = fit(compiled(network(), steps_per_execution=3), tiny, epochs=1)
     with pytest.raises(ValueError, match=r"has 4 iterations behind it, .*pass begin=4 and end=13"):
@@ -159,6 +161,7 @@ def test_pruned_weights_never_come_back_and_each_step_is_exact(criterion, tiny):
         assert all((after[name] >= before[name]).all() for name in before)
 
 
+@pytest.mark.more
 def test_the_student_of_a_distiller_is_pruned(tiny):
     teacher, student = network(), network()
     distiller = keras.distillation.Distiller(
@@ -170,6 +173,7 @@ def test_the_student_of_a_distiller_is_pruned(tiny):
     assert measure_sparsity(student) == 0.5 and measure_sparsity(teacher) == 0
 
 
+@pytest.mark.more
 def test_logits_are_pruned_if_they_are_named(tiny):
     model = fit(network(), tiny, halving(include=["logits"]))
     assert zeros(model)["logits"].sum() == 9 and not zeros(model)["a"].any()
@@ -195,6 +199,7 @@ def test_a_constraint_that_the_layer_had_still_acts(tiny):
     assert isinstance(plain.bias_constraint, keras.constraints.NonNeg)
 
 
+@pytest.mark.more
 def test_restoring_the_weights_of_an_earlier_epoch_keeps_the_sparsity(tiny):
     restore = keras.callbacks.EarlyStopping("loss", mode="max", restore_best_weights=True)
     restore.patience = 9  # so that it only restores, and the first epoch, whose loss was largest
@@ -223,6 +228,7 @@ def test_stopping_and_going_on_is_training_without_a_stop(tiny, tmp_path):
     assert measure_sparsity(fit(loaded, tiny, epochs=1)) == 0.5
 
 
+@pytest.mark.more
 def test_units_of_small_layers_go_on_too(tiny):
     """Of 8 and 6 units whole ones go: a share that is far from the one of the schedule."""
     model = network()

@@ -31,6 +31,7 @@ def test_as_many_weights_are_left_as_asked_for(settings, trained, tiny):
     assert network.evaluate(tiny.x_train, tiny.y_train, verbose=0, return_dict=True)["loss"] < 1
 
 
+@pytest.mark.more
 def test_regrowth_and_the_end_decide_which_weights_are_left(trained, tiny):
     settings = ({}, {"regrowth": 0}, {"end": 0.2})
     left = [

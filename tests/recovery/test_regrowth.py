@@ -100,12 +100,14 @@ def test_sparsity_stays_while_weights_are_exchanged(tiny, scope):
     assert (by_layer == [16, 24]) == (scope == "layer")
 
 
+@pytest.mark.more
 def test_nothing_is_exchanged_before_begin_and_from_end_on(tiny):
     record = Record()
     fit(network(), tiny, Regrowth(0.5, 4, 9, 2), record)
     assert_array_equal(np.flatnonzero(record.changes()[:, 0]) + 1, [6, 8])
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(
     ("steps", "iterations"),
     [pytest.param(1, [4, 7], marks=pytest.mark.more), (3, [6, 9])],
@@ -138,6 +140,7 @@ def test_it_acts_where_gradual_pruning_with_the_same_begin_and_frequency_does(
     assert measure_sparsity(model) >= 0.5
 
 
+@pytest.mark.more
 def test_restoring_the_weights_of_an_earlier_epoch_keeps_to_the_mask(tiny):
     restore = keras.callbacks.EarlyStopping("loss", mode="max", restore_best_weights=True)
     restore.patience = 9  # so that it only restores, and the first epoch, whose loss was largest
@@ -192,6 +195,7 @@ def test_with_gradual_pruning_it_ends_at_the_asked_sparsity(tiny):
     assert record.changes()[8:, 0].sum() > 0
 
 
+@pytest.mark.more
 def test_it_works_beside_gradual_pruning_in_mixed_precision(tiny):
     keras.utils.set_random_seed(1)
     parts = [dense(units, "tanh", dtype="mixed_float16") for units in (8, 6, 3)]
@@ -211,6 +215,7 @@ def test_it_works_beside_gradual_pruning_in_mixed_precision(tiny):
     assert (seen[8] < seen[-1]).any()
 
 
+@pytest.mark.more
 def test_the_student_of_a_distiller_is_meant(tiny):
     student, teacher = network(), network(masks=None)
     losses = keras.distillation.LogitsDistillation(loss=keras.losses.KLDivergence())

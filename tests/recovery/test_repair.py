@@ -179,6 +179,7 @@ def test_a_strong_ridge_keeps_the_weights():
     assert_same_weights(weights(repair(pruned, model, X, ridge=1e9)), weights(pruned), atol=1e-6)
 
 
+@pytest.mark.more
 def test_passes_are_for_relu_layers_and_bring_them_nearer():
     model = chain()
     pruned = pruned_by(model)
@@ -189,6 +190,7 @@ def test_passes_are_for_relu_layers_and_bring_them_nearer():
     assert_same_weights(weights(none), weights(some))
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("sparsity", [0.8, 0.9])
 def test_a_trained_network_regains_accuracy(sparsity, trained, tiny):
     pruned = pruned_by(trained, "weights", sparsity)
@@ -202,6 +204,7 @@ def test_a_trained_network_regains_accuracy(sparsity, trained, tiny):
     assert accuracy(repaired) > accuracy(pruned) + 0.1
 
 
+@pytest.mark.more
 def test_little_memory_gives_the_same_weights(monkeypatch):
     model = NETWORKS["residual convolutions"]()
     inputs, pruned = examples(model, 60), pruned_by(model)
@@ -289,6 +292,7 @@ def test_masks_hold_through_a_following_fit(kind, tiny):
     assert all((a != b).any() for a, b in zip(before, weights(repaired), strict=True))
 
 
+@pytest.mark.more
 def test_masks_are_held_after_save_and_load(tiny, tmp_path):
     model = chain()
     model.compile("adam", "mse", jit_compile=False)

@@ -68,6 +68,7 @@ def test_retraining_by_name_is_training_by_that_rate_with_masks_held(schedule, t
     assert_array_equal(weights(found)[0] != 0, make_masks(trained, magnitude, 0.5)["hidden_1"])
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("criterion", [unit_norm, *more(magnitude)])
 def test_xla_trains_to_the_same_weights_with_masks_held(criterion, trained, tiny):
     masks = make_masks(trained, criterion, 0.5)
@@ -184,6 +185,7 @@ def test_distillation_of_a_single_output_is_refused(tiny):
         retrained(pruned, model, tiny, distillation=0.5, schedule="linear")
 
 
+@pytest.mark.more
 def test_the_loss_of_the_model_is_the_default(tiny):
     """Two classes by one output: the loss that the model was compiled with falls."""
     model = keras.Sequential([keras.Input((4,)), dense(8), dense(1, "sigmoid", name="out")])
@@ -219,6 +221,7 @@ def test_labels_that_the_loss_has_no_output_for_are_refused(trained, tiny):
         retrain(halved(trained), trained, tiny.x_train, tiny.y_train + 1, 5)
 
 
+@pytest.mark.more
 def test_steps_per_execution_change_nothing_but_the_time(trained, tiny):
     found, expected = (
         retrained(halved(trained), trained, tiny, steps_per_execution=steps, **SGD)
@@ -276,6 +279,7 @@ def test_result_is_that_of_retrain_whatever_came_before(weights_retrainer, train
     assert_same_weights(found, retrained(repaired, trained, tiny))
 
 
+@pytest.mark.more
 def test_rewinding_is_that_of_retrain_too(trained, tiny):
     masks = make_masks(trained, magnitude, 0.7)
     settings = SGD | {"schedule": "rewound", "total": 2 * ITERATIONS}
@@ -319,6 +323,7 @@ def test_held_masks_hold_and_free_ones_let_weights_grow_back(weights_retrainer, 
     assert measure_sparsity(weights_retrainer(pruned, masks, True)) == 0.5
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("criterion", [unit_norm, *more(magnitude)])
 def test_one_training_passes_through_several_numbers_of_iterations(criterion, trained, tiny):
     masks = make_masks(trained, criterion, 0.5)

@@ -1,6 +1,7 @@
 """Batches come shuffled and full, and training does not depend on what holds the images."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from numpy.testing import assert_array_equal
 
@@ -54,6 +55,7 @@ def test_no_thread_tunes_the_pipeline():
     assert batches.options().autotune.enabled is False
 
 
+@pytest.mark.more
 def test_arrays_and_tensors_train_alike(tiny):
     networks = [compile_training(make_mlp(tiny.x_train.shape[1], [5], 3), 4) for _ in range(2)]
     for network, x in zip(networks, (tiny.x_train, tf.constant(tiny.x_train)), strict=True):
