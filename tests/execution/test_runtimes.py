@@ -104,7 +104,7 @@ def executables(networks):
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", ["masked", "shrunk", *more("dense")])
+@pytest.mark.parametrize("name", ["masked", *more("shrunk", "dense")])
 def test_every_way_computes_what_keras_does(name, way, networks, executables):
     run = executables[name, way]
     expected = networks[name].predict(X, verbose=0)
@@ -158,7 +158,7 @@ def test_inputs_of_another_shape_are_refused(way, executables):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_no_images_give_no_outputs(way, executables):
-    assert executables["shrunk", way](X[:0]).shape == (0, 10)
+    assert executables["masked", way](X[:0]).shape == (0, 10)
 
 
 # not eager: Keras' own Flatten makes (0, 144) of no images at all
@@ -377,7 +377,7 @@ def test_what_may_hide_units_that_could_go_is_not_counted(between):
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("kind", ["augmented", "nested", *more("arithmetic", "dropout")])
+@pytest.mark.parametrize("kind", ["augmented", *more("nested", "arithmetic", "dropout")])
 def test_what_stands_around_the_dense_layers_runs_as_in_inference(kind, way):
     model = SURROUNDED[kind]()
     if (kind, way) == ("augmented", "ONNX Runtime"):  # Keras exports what it does in training

@@ -140,6 +140,7 @@ def test_retrained_rows_measure_what_retrain_makes_of_the_start(
     assert row["loss"] == pytest.approx(expected["loss"], rel=1e-3)
 
 
+@pytest.mark.more
 def test_distilled_rows_measure_what_retrain_makes_with_distillation(trained, tiny):
     how = SGD | {"schedule": "linear", "batch_size": 40, "distillation": 0.5}
     arguments = {"iterations": (10,), "seed": 3, "retraining": how}

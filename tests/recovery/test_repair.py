@@ -70,7 +70,7 @@ def assert_holds(model, masks):
 # ---- the result
 
 
-@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("bias", [True, *more(False)])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("activation", "passes"), [("relu", 0), ("tanh", 3), ("linear", 3)], ids=str
