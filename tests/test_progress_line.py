@@ -169,12 +169,14 @@ def executed(monkeypatch, quiet):
     return notebook.cells[0].outputs
 
 
+@pytest.mark.processes
 def test_a_saved_notebook_has_one_line_the_last(monkeypatch):
     (output,) = executed(monkeypatch, quiet="")
     assert output.output_type == "display_data"
     assert re.fullmatch(r"nap 6 of 6, done after \d s", output.data["text/plain"])
 
 
+@pytest.mark.processes
 def test_a_quiet_notebook_has_none(monkeypatch):
     assert executed(monkeypatch, quiet="1") == []
 
@@ -202,11 +204,11 @@ CRITERIA = {"weight": pl.magnitude, "unit": pl.unit_norm}
     "work, tells",
     [
         ("sweep", {"criterion", "sparsity"}),
-        ("recovery", {"criterion", "sparsity", "iteration"}),
+        pytest.param("recovery", {"criterion", "sparsity", "iteration"}, marks=pytest.mark.more),
         ("repair", {"layer"}),
         ("retraining", {"iteration"}),
         ("timing", {"batch size", "turn"}),
-        ("exploring", {"scope", "criterion", "sparsity"}),
+        pytest.param("exploring", {"scope", "criterion", "sparsity"}, marks=pytest.mark.more),
     ],
 )
 def test_long_work_tells_how_far_it_is(work, tells, monkeypatch, said, trained, tiny):
@@ -219,6 +221,7 @@ def test_long_work_tells_how_far_it_is(work, tells, monkeypatch, said, trained, 
     assert re.search(r" of \d+, done after \d+ s$", texts[-1])
 
 
+@pytest.mark.processes
 def test_a_script_on_a_pipe_prints_nothing():
     done = subprocess.run([sys.executable, "-c", SLEEPING], capture_output=True, text=True)
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)

@@ -86,14 +86,14 @@ def test_altered_files_are_refused_or_unchanged(suffix, pruned, tmp_path):
             assert_allclose(found(X), expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("share", np.linspace(0, 0.999, 30))
-def test_litert_refuses_a_truncated_file_itself(share, pruned, tmp_path):
+def test_litert_refuses_a_truncated_file_itself(pruned, tmp_path):
     path = tmp_path / "model.tflite"
     export(pruned, path)
     whole = path.read_bytes()
-    path.write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(ValueError, match=r"model\.tflite is truncated, altered"):
-        load(path)
+    for share in np.linspace(0, 0.999, 30):
+        path.write_bytes(whole[: int(share * len(whole))])
+        with pytest.raises(ValueError, match=r"model\.tflite is truncated, altered"):
+            load(path)
 
 
 def test_litert_files_of_others_are_read(pruned, tmp_path):

@@ -124,7 +124,9 @@ def test_any_float_array_will_do(way, networks, executables):
 SHARING = [way for way in WAYS if way.startswith(("sparse", "LiteRT"))]
 
 
-@pytest.mark.parametrize("way", SHARING)
+@pytest.mark.parametrize(
+    "way", [pytest.param(way, marks=[pytest.mark.more] * ("," in way)) for way in SHARING]
+)
 def test_threads_share_the_batch(way, networks, executables, monkeypatch):
     monkeypatch.setattr(executable, "WORTH_SHARING", 0)
     pools, make = [], executable._pools

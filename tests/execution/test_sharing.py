@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from cases import more
 from networks import dense
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -71,7 +72,7 @@ def test_layers_can_be_chosen(mlp):
         assert {name for name in found if np.array_equal(found[name], before[name])} == kept
 
 
-@pytest.mark.parametrize("distillation", [0.0, 0.5])
+@pytest.mark.parametrize("distillation", [0.0, *more(0.5)])
 def test_shared_weights_move_together_and_learn(trained, tiny, distillation):
     pruned = prune(trained, make_masks(trained, magnitude, 0.5))
     shared = share_weights(pruned, 6)

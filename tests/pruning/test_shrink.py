@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from cases import tried
+from cases import more, tried
 from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
@@ -78,7 +78,7 @@ def prune_unevenly(model, seed=0):
     return prune(model, masks)
 
 
-@pytest.mark.parametrize("functional", [False, True])
+@pytest.mark.parametrize("functional", [False, *more(True)])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_any_elementwise_activation(activation, functional):
     model = chain(

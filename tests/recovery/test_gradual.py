@@ -209,6 +209,7 @@ def test_restoring_the_weights_of_an_earlier_epoch_keeps_the_sparsity(tiny):
 # ---- going on
 
 
+@pytest.mark.more
 def test_stopping_and_going_on_is_training_without_a_stop(tiny, tmp_path):
     whole, stopped = fit(network("adam"), tiny, halving()), network("adam")
     message = (

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from cases import more
 from networks import dense
 from numpy.testing import assert_array_equal
 
@@ -85,7 +86,7 @@ def test_the_masks_given_stay_as_they_are():
 # ---- while training
 
 
-@pytest.mark.parametrize("scope", ["layer", "global"])
+@pytest.mark.parametrize("scope", [*more("layer"), "global"])
 def test_sparsity_stays_while_weights_are_exchanged(tiny, scope):
     record = Record()
     model = fit(network(), tiny, Regrowth(0.5, 0, 12, 3, scope), record)

@@ -54,7 +54,7 @@ def assert_same_weights(found, expected):
 # ---- retrain
 
 
-@pytest.mark.parametrize("schedule", ["budget", "rewound", *more("linear", "constant")])
+@pytest.mark.parametrize("schedule", ["budget", *more("rewound", "linear", "constant")])
 def test_retraining_by_name_is_training_by_that_rate_with_masks_held(schedule, trained, tiny):
     pruned = halved(trained)
     share = budget(pruned, trained, ITERATIONS, TOTAL) if schedule == "budget" else 1
@@ -289,7 +289,8 @@ def test_rewinding_is_that_of_retrain_too(trained, tiny):
     assert_same_weights(found, expected)
 
 
-@pytest.mark.parametrize("criterion", [unit_norm, *more(magnitude)])
+@pytest.mark.more
+@pytest.mark.parametrize("criterion", [unit_norm, magnitude])
 def test_distillation_is_that_of_retrain_too(criterion, trained, tiny):
     masks = make_masks(trained, criterion, 0.5)
     run = retrainer(trained, masks, tiny, total=TOTAL, distillation=0.5, **SGD)
@@ -302,7 +303,8 @@ def test_distillation_is_that_of_retrain_too(criterion, trained, tiny):
     assert np.abs(outputs - eager(plain)(tiny.x_test)).max() > 0.05
 
 
-@pytest.mark.parametrize("criterion", [unit_norm, *more(magnitude)])
+@pytest.mark.more
+@pytest.mark.parametrize("criterion", [unit_norm, magnitude])
 def test_the_loss_is_the_model_s_own_as_in_retrain(criterion, tiny):
     model = keras.Sequential([keras.Input((4,)), dense(8), dense(3, None, name="out")])
     model.compile("sgd", "mean_squared_error")
@@ -324,7 +326,7 @@ def test_held_masks_hold_and_free_ones_let_weights_grow_back(weights_retrainer, 
 
 
 @pytest.mark.more
-@pytest.mark.parametrize("criterion", [unit_norm, *more(magnitude)])
+@pytest.mark.parametrize("criterion", [unit_norm, magnitude])
 def test_one_training_passes_through_several_numbers_of_iterations(criterion, trained, tiny):
     masks = make_masks(trained, criterion, 0.5)
     settings = SGD | {"batch_size": BATCH, "schedule": "constant"}

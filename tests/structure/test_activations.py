@@ -100,7 +100,9 @@ def test_rows_of_every_layer_of_a_network_in_inference(network):
         assert_allclose(by_rows(layer, values), by_keras(network, layer, inputs), atol=1e-5)
 
 
-@pytest.mark.parametrize(("in_memory", "chunk"), [(0, 100), (200, 1)])
+@pytest.mark.parametrize(
+    ("in_memory", "chunk"), [(0, 100), pytest.param(200, 1, marks=pytest.mark.more)]
+)
 def test_rows_are_the_same_with_little_memory(in_memory, chunk, network, monkeypatch):
     inputs = examples(network, 10)
     expected = list(all_rows(network, inputs).values())

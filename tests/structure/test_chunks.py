@@ -48,7 +48,7 @@ def two_outputs():
 
 
 @pytest.mark.parametrize("make", [*NETWORKS.values(), two_outputs], ids=[*NETWORKS, "two outputs"])
-@pytest.mark.parametrize("chunk", [1, *more(40), 2**22])
+@pytest.mark.parametrize("chunk", [1, *more(40, 2**22)])
 def test_distances_are_sums_of_squares_over_all_outputs(make, chunk, monkeypatch):
     monkeypatch.setattr("pruninglib.structure.activations.CHUNK", chunk)
     model = make()
