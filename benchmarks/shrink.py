@@ -3,7 +3,7 @@
     python benchmarks/shrink.py
 
 Writes the section on shrinking in benchmarks/README.md. Run it with nothing else running: about
-ten minutes. The networks are those of tests/test_applications.py: random weights, statistics of
+ten minutes. The networks are those of tests/pruning/test_applications.py: random weights, statistics of
 BatchNormalization that are changed at random, small images.
 """
 
@@ -16,6 +16,7 @@ import keras
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "pruning"))
 
 from memory import forget_peak, peak_memory
 from sections import write_section

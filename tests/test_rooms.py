@@ -1,7 +1,10 @@
 """A room imports only from the rooms below it, nothing in a circle, and what is public says so."""
 
 import ast
+import importlib
+import importlib.util
 import inspect
+import re
 import subprocess
 import sys
 from functools import cache
@@ -156,3 +159,27 @@ def test_every_module_says_what_it_is_for():
     assert [
         name for name, source in MODULES.items() if not ast.get_docstring(ast.parse(source))
     ] == []
+
+
+SCRIPTS = [
+    path
+    for folder in ("benchmarks", "evidence", "examples")
+    for path in sorted((FOLDER.parent / folder).rglob("*.py"))
+]
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(FOLDER.parent)))
+def test_scripts_that_no_test_runs_import_what_is_there(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pruninglib"):
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                assert hasattr(module, alias.name) or importlib.util.find_spec(name), name
+
+
+def test_pages_and_scripts_use_public_names_that_there_are():
+    pages = [*FOLDER.parent.glob("*.md"), *(FOLDER.parent / "notebooks").glob("*.ipynb"), *SCRIPTS]
+    for path in pages:
+        used = set(re.findall(r"\bpl\.([A-Za-z_]+)", path.read_text()))
+        assert used <= {*pruninglib.__all__, "__version__"}, path
