@@ -66,12 +66,12 @@ def lab(tmp_path_factory):
     server.wait(300)
 
 
-def wait_for(what, seconds=300):
+def wait_for(what, sleep=lambda: time.sleep(0.1), seconds=300):
     """Return what a function returns, once that is something."""
     end = time.monotonic() + seconds
     while not (found := what()):
         assert time.monotonic() < end
-        time.sleep(0.1)
+        sleep()
     return found
 
 
@@ -150,7 +150,8 @@ def test_a_reader_runs_a_notebook_moves_the_slider_and_saves(page, lab, name):
     assert "50% of the weights pruned" in before[0] and "90% of the weights pruned" in after[0]
     assert before[1] != after[1], "the picture is another one"
     page.keyboard.press("Control+s")
-    saved = wait_for(lambda: executed(folder / name))
+    # Playwright's own sleep, in which it lets the page's request to save pass
+    saved = wait_for(lambda: executed(folder / name), lambda: page.wait_for_timeout(100))
     code = [cell for cell in saved.cells if cell.cell_type == "code"]
     outputs = [output for cell in code for output in cell.outputs]
     assert not [output for output in outputs if output.output_type == "error"]
