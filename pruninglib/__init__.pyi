@@ -26,7 +26,7 @@ from .execution.sharing import HoldShared, share_weights
 from .experiments.evaluation import compare, dead_units, evaluate, kernel_statistics
 from .experiments.timing import time_models, timing_sweep
 from .experiments.sweeps import prune_sweep, recovery_sweep, sensitivity, tolerated
-from .experiments.tables import gain_over_dense, percent, plateau, published
-from .batch.results import parameters_in, write_result
+from .experiments.tables import gain_over_dense, percent, plateau, published, treatments
+from .batch.results import parameters_in, run_folder, write_result
 from .progress_line import progress
-from .plotting.slider import explore, explorer
+from .plotting.slider import explorer

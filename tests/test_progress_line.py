@@ -195,7 +195,6 @@ LONG = {
     "timing": lambda model, data: list(
         pl.time_models({"keras": model}, data.x_test, [1, 2], repeats=2, limit=2, least_seconds=0)
     ),
-    "exploring": lambda model, data: list(pl.explore(model, data, [0.0, 0.5])),
 }
 CRITERIA = {"weight": pl.magnitude, "unit": pl.unit_norm}
 
@@ -208,7 +207,6 @@ CRITERIA = {"weight": pl.magnitude, "unit": pl.unit_norm}
         ("repair", {"layer"}),
         ("retraining", {"iteration"}),
         ("timing", {"batch size", "turn"}),
-        pytest.param("exploring", {"scope", "criterion", "sparsity"}, marks=pytest.mark.more),
     ],
 )
 def test_long_work_tells_how_far_it_is(work, tells, monkeypatch, said, trained, tiny):

@@ -5,7 +5,7 @@ import hashlib
 import json
 import reprlib
 from contextlib import suppress
-from itertools import product
+from itertools import chain, product, repeat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ EXAMPLE = """
   alone: false                         # true for what measures time; may be left out
 """
 BLOCK = {"notebooks", "profiles", "parameters", "alone"}
+STUDIES = "studies"  # subfolder of notebooks that share the profiles of those above
 
 
 class Run(NamedTuple):
@@ -39,7 +40,7 @@ def read_grid(path):
 
     A grid is a YAML file with a list of blocks as in `EXAMPLE`. The runs of a block are the
     product of its notebooks, profiles and lists. A profile may have parameters that only other
-    notebooks in the same folder have; a list may not.
+    notebooks in the same folder have, or in its folder `studies`; a list may not.
 
     Raises ValueError for a file that cannot be read, for parameters that a notebook lacks or has
     with another type, for names that are no identifiers, and for a grid without runs.
@@ -92,8 +93,10 @@ def _yaml(path):
 def _profile(path, notebook):
     """Return those parameters of a profile that a notebook has."""
     wanted, own = (_yaml(path) or {}) if path else {}, defaults(notebook)
-    beside = {}
-    for other in notebook.parent.glob("*.ipynb"):
+    beside, folder = {}, notebook.parent
+    if folder.name == STUDIES:
+        folder = folder.parent
+    for other in (*folder.glob("*.ipynb"), *(folder / STUDIES).glob("*.ipynb")):
         with suppress(ValueError):  # a notebook without parameters
             beside |= defaults(other)
     fitting = checked(path, wanted, beside | own)
@@ -160,7 +163,10 @@ def checked(path, wanted, known):
 
 def _fitted(path, name, value, default):
     if isinstance(default, list) and isinstance(value, list):
-        return [_fitted(path, name, part, default[0]) for part in value] if default else value
+        if not default:
+            return value
+        parts = zip(value, chain(default, repeat(default[-1])), strict=False)
+        return [_fitted(path, name, part, own) for part, own in parts]
     if isinstance(default, float) and type(value) is int:
         return float(value)
     if type(value) is not type(default):

@@ -12,6 +12,7 @@ import pandas as pd
 
 from pruninglib import __version__
 from pruninglib.atomic import written_whole
+from pruninglib.experiments.paths import RUNS
 
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "numba", "onnxruntime", "ai-edge-litert")
 
@@ -41,18 +42,28 @@ def parameters_in(names):
     }
 
 
-def write_result(path, parameters, **tables):
-    """Write the results of a notebook as JSON, whole or not at all.
+def run_folder(parameters):
+    """Return the folder for a notebook's results, in runs/ or $PRUNINGLIB_RUNS.
 
     Args:
-        path: such as runs/mnist/1_prune_sweep.result.json.
+        parameters: {name: value}; `results` names the folder, or `dataset` where that is empty.
+    """
+    return RUNS / (parameters.get("results") or parameters.get("dataset") or "")
+
+
+def write_result(path, parameters, **tables):
+    """Write the results of a notebook as JSON, and each table as CSV; each whole or not at all.
+
+    Args:
+        path: such as runs/mnist/1_prune_sweep.result.json; the tables go beside it, to
+            1_prune_sweep_TABLE.csv.
         parameters: {name: value}.
         tables: rows by table name, as DataFrames, whose index is left out, or as lists of dicts;
             ValueError for NaN or infinite values in lists.
 
-    The file has: parameters, seeds (from the parameters), versions (of pruninglib, Python and
-    packages), code (a hash of pruninglib's source), device, date (UTC) and rows: the rows of all
-    tables, each with the name of its table.
+    The JSON file, written last, has: parameters, seeds (from the parameters), versions (of
+    pruninglib, Python and packages), code (a hash of pruninglib's source), device, date (UTC) and
+    rows: the rows of all tables, each with the name of its table.
     """
     result = {
         "parameters": parameters,
@@ -63,8 +74,14 @@ def write_result(path, parameters, **tables):
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "rows": [row for name, table in tables.items() for row in _rows(name, table)],
     }
+    content = json.dumps(result, indent=1, allow_nan=False) + "\n"
+    path = Path(path)
+    for name, table in tables.items():
+        stem = path.name.removesuffix(".result.json")
+        with written_whole(path.with_name(f"{stem}_{name}.csv")) as temporary:
+            pd.DataFrame(table).to_csv(temporary, index=False)
     with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
+        temporary.write_text(content)
 
 
 def _rows(name, table):

@@ -4,7 +4,6 @@ import hashlib
 import json
 import zlib
 from importlib.metadata import version
-from itertools import product
 
 import numpy as np
 from filelock import FileLock
@@ -104,20 +103,6 @@ def _load(path):
         raise ValueError(f"The stored network {path} is damaged; delete it.") from error
 
 
-def baselines(
-    dataset, learning_rates, seeds, hidden_units, activation, epochs, batch_size, **training
-):
-    """Return {(learning rate, seed): `baseline`} for all pairs; the other arguments as there."""
-    return {
-        (rate, seed): baseline(
-            dataset,
-            hidden_units,
-            activation,
-            epochs,
-            batch_size,
-            seed,
-            learning_rate=rate,
-            **training,
-        )
-        for rate, seed in progress(list(product(learning_rates, seeds)), "network")
-    }
+def baselines(dataset, seeds, **settings):
+    """Return {seed: `baseline`}; the settings are its other arguments."""
+    return {seed: baseline(dataset, seed=seed, **settings) for seed in progress(seeds, "network")}

@@ -125,8 +125,8 @@ def recovery_sweep(
 
     Rows after those of `prune_sweep` add seconds; those of retrained networks also start, mask
     ("held" or "free"), iterations and distillation. Their stage is "merged", "repaired" or
-    "retrained". Sparsity 0 is the control, the dense network treated the same; with
-    schedule="budget" it learns only if `total` is given.
+    "retrained". Sparsity 0 is the control, the dense network treated the same, once if the mask is
+    both held and free; with schedule="budget" it learns only if `total` is given.
     """
     check_model(model)
     retraining = retraining or {}
@@ -161,7 +161,9 @@ def recovery_sweep(
             if not retrainers:
                 how = partial(retrainer, model, masks, dataset, seed=seed, **retraining)
                 retrainers = [how(iterations=each) for each in in_one]
-            recovered = _recover(model, pruned, masks, ways, product(trainings, retrainers))
+            # where nothing is masked, a free mask is the same as a held one
+            own = [t for t in trainings if sparsity or t[1] or (t[0], True) not in trainings]
+            recovered = _recover(model, pruned, masks, ways, product(own, retrainers))
             for stage, network, columns in recovered:
                 if stage == "retrained":
                     columns["distillation"] = retraining.get("distillation", 0.0)

@@ -1,29 +1,64 @@
 """Draw curves from tables: each function takes a DataFrame and axes, and returns the axes.
 
-None trains, reads or shows anything. Weights are vermilion circles, units blue squares, to be told
-apart without colour, too. Unsteady times are hollow markers; quartiles of speed-ups are bands.
+None trains, reads or shows anything. The same thing has the same colour and marker in all figures,
+and what is published is grey. Unsteady times are hollow markers; quartiles of speed-ups are bands.
 """
 
+import re
+from collections import Counter
+
+from pruninglib.experiments.tables import NOUNS
 from pruninglib.plotting.style import set_axes
 
+WEIGHT = {"color": "#D55E00", "marker": "o", "linestyle": "-"}
+UNIT = {"color": "#0072B2", "marker": "s", "linestyle": "--"}
+GREEDY = {"color": "#3B9AD0", "marker": "D", "linestyle": "-."}
+REPAIRED = {"color": "#009E73", "marker": "^", "linestyle": "-."}
+HELD = {"color": "#A8487F", "marker": "P", "linestyle": "-"}
+BOTH = {"color": "#6A3D00", "marker": "v", "linestyle": "--"}
+AWARE = {"color": "#D0A000", "marker": "h", "linestyle": "-."}
+SCRATCH = {"color": "black", "marker": "*", "linestyle": ":"}
 STYLE = {
-    "weight": {"color": "#D55E00", "marker": "o", "linestyle": "-"},
-    "unit": {"color": "#0072B2", "marker": "s", "linestyle": "--"},
-    "greedy unit": {"color": "#009E73", "marker": "D", "linestyle": "-."},
-    "random weight": {"color": "#B07700", "marker": "^", "linestyle": ":"},
-    "random unit": {"color": "#3B9AD0", "marker": "v", "linestyle": ":"},
+    "weight": WEIGHT,
+    "unit": UNIT,
+    "greedy unit": GREEDY,
+    "random weight": {"color": "#E0A070", "marker": "x", "linestyle": ":"},
+    "random unit": {"color": "#80B0D0", "marker": "+", "linestyle": ":"},
+    "from scratch": SCRATCH,
+    "unit, retrained": UNIT | {"markerfacecolor": "white", "linestyle": ":"},
+    "unit, repaired, retrained": UNIT,
+    "greedy unit, repaired, retrained": GREEDY,
+    "weight, repaired, retrained": WEIGHT,
+    "from scratch, trained": SCRATCH,
+    "pruned": WEIGHT,
+    "repaired": REPAIRED,
+    "retrained": HELD,
+    "retrained, mask free": {"color": "0.45", "marker": "X", "linestyle": ":"},
+    "repaired, retrained": BOTH,
+    "distilled": {"color": "#B07700", "marker": "p", "linestyle": ":"},
+    "repaired, distilled": {"color": "#D0A000", "marker": "h", "linestyle": "-."},
+    "merged": {"color": "#5D8A00", "marker": "<", "linestyle": ":"},
+    "magnitude": WEIGHT,
+    "norm": UNIT,
+    "greedy": GREEDY,
+    "random": {"color": "0.5", "marker": "x", "linestyle": ":"},
+    "Taylor": {"color": "#5D8A00", "marker": "<", "linestyle": ":"},
+    "activation-aware": AWARE,
+    "repaired, magnitude": WEIGHT,
+    "repaired, activation-aware": AWARE,
+    "at once, repaired": REPAIRED,
+    "rewound": {"color": "#A8487F", "marker": "P", "linestyle": "--"},
+    "dense": {"color": "black", "marker": "*", "linestyle": "none", "markersize": 11},
+    "masked": {"color": "0.5", "marker": "X", "linestyle": "none", "markersize": 9},
+    "sparse": WEIGHT,
+    "shrunk": UNIT,
 }
-FREE = {"color": "0.45", "marker": "*", "linestyle": "-."}
-PRUNED = {"color": "0.2", "marker": "X", "linestyle": ":"}
-REPAIRED = {"color": "#009E73", "marker": "D", "linestyle": "-."}
-DISTILLED = {"color": "#3B9AD0", "marker": "v", "linestyle": "--"}
-BOTH = {"color": "#A8487F", "marker": "P", "linestyle": "-"}
-FILLS = (  # of markers, the most iterations first
+PALER = (  # the first, second and third of names that differ in a number alone
     {},
-    {"markerfacecolor": "white"},
-    {"fillstyle": "bottom", "markerfacecoloralt": "white"},
+    {"markerfacecolor": "white", "alpha": 0.75},
+    {"fillstyle": "bottom", "markerfacecoloralt": "white", "alpha": 0.5},
 )
-BEHIND = {"linewidth": 0.8, "alpha": 0.45, "zorder": 0}
+BEHIND = {"color": "0.6", "zorder": 0}
 CROSSES = ("x", "+", "1", "2", "3", "4", (5, 2), (6, 2))  # for published results, by method
 RUNTIMES = {
     "compiled": {"color": "#0072B2", "marker": "s", "linestyle": "--"},
@@ -32,15 +67,6 @@ RUNTIMES = {
     "ONNX Runtime": {"color": "#A8487F", "marker": "v", "linestyle": "-"},
     "sparse (numba)": {"color": "#D55E00", "marker": "o", "linestyle": "-"},
     "sparse (scipy)": {"color": "#3B9AD0", "marker": "P", "linestyle": ":"},
-}
-STAGES = {
-    "dense": {"color": "black", "marker": "*", "linestyle": "none", "markersize": 11},
-    "masked": {"color": "0.5", "marker": "X", "linestyle": ":"},
-    "sparse": {"color": "#B07700", "marker": "^", "linestyle": ":"},
-    "sparse, retrained": STYLE["weight"],
-    "shrunk": {"color": "#3B9AD0", "marker": "v", "linestyle": ":"},
-    "shrunk, repaired": {"color": "#009E73", "marker": "D", "linestyle": "-."},
-    "shrunk, retrained": STYLE["unit"],
 }
 
 
@@ -57,67 +83,63 @@ def curve(table, x, y, ax, label=None, **style):
     return ax
 
 
-def methods(table, ax, y="accuracy", x="sparsity"):
-    """Draw one curve for each value of the column `method`."""
+def methods(table, ax, y="accuracy", x="sparsity", by="method"):
+    """Draw one curve for each value of the column `by`, in order of appearance, with its mean `x`.
+
+    Seeds may differ a little in what they have left, so that each point stands at their mean.
+    Names that differ in a number alone, such as "retrained 500", get hollow markers and pale lines.
+    """
     set_axes(ax, x, y)
-    for method, rows in table.groupby("method", sort=False):
-        curve(rows, x, y, ax, label=method, **STYLE.get(method, {"marker": "d"}))
-    return ax
-
-
-def sensitivity(table, ax, y="accuracy"):
-    """Draw the curve of each layer pruned alone, from light (first) to dark (last)."""
-    set_axes(ax, "sparsity", y).set_xlabel("sparsity of this layer alone")
-    layers = table["layer"].drop_duplicates()
-    for i, name in enumerate(layers):
-        shade = str(0.75 * (1 - i / max(1, len(layers) - 1)))
-        marker = "osDv^P*X"[i % 8]
-        curve(table[table["layer"] == name], "sparsity", y, ax, name, color=shade, marker=marker)
-    ax.legend()
+    seen = Counter()
+    for name, rows in table.groupby(by, sort=False):
+        if x != "sparsity":
+            rows = rows.assign(**{x: rows.groupby("sparsity")[x].transform("mean")})
+        known = re.sub(r" \d+", "", str(name))
+        style = STYLE.get(known, {"marker": "d"}) | PALER[min(seen[known], len(PALER) - 1)]
+        seen[known] += known in STYLE
+        curve(rows, x, y, ax, label=NOUNS.get(name, name), **style)
     return ax
 
 
 def published(table, ax):
-    """Draw published curves thin and pale, behind ours, in the colours of their methods.
+    """Draw published curves behind ours: for each method a grey area between its sources.
 
-    If there are any, a title at the right says so.
+    Those of units are hatched. A single source is a line. Nothing is drawn from an empty table.
     """
-    for (_, method, _, _), rows in table.groupby(["source", "method", "stage", "kind"], sort=False):
-        rows, color = rows.sort_values("sparsity"), STYLE.get(method, {}).get("color", "0.5")
-        ax.plot(rows["sparsity"], rows["accuracy"], color=color, **BEHIND)
-    if len(table):
-        ax.set_title("thin: published", loc="right", color="0.45", fontsize="small")
+    for method, rows in table.groupby("method", sort=False):
+        curves = rows.pivot_table("accuracy", "sparsity", ["source", "kind", "stage"])
+        curves = curves.interpolate(method="index", limit_area="inside")
+        label = f"published: {NOUNS.get(method, method)}"
+        if curves.shape[1] == 1:
+            ax.plot(curves.index, curves.iloc[:, 0], linewidth=1, label=label, **BEHIND)
+        else:
+            look = BEHIND | {"alpha": 0.3, "linewidth": 0, "hatch": "//" * (method == "unit")}
+            low, high = curves.min(axis=1), curves.max(axis=1)
+            ax.fill_between(curves.index, low, high, label=label, **look)
     return ax
 
 
-def recovery(table, ax, y="accuracy", x="sparsity"):
-    """Draw pruned, repaired and retrained accuracy against `x`, one curve for each training.
+def tolerance(dense, ax, lost=0.01):
+    """Draw a thin line at the accuracy `dense - lost`, one point below dense by default."""
+    label = f"dense, minus {100 * lost:g} point"
+    ax.axhline(dense - lost, color="black", linewidth=0.8, linestyle=(0, (6, 3)), label=label)
+    return ax
 
-    The labels of retrained curves give the iterations.
+
+def regrown(table, ax):
+    """Draw an arrow from the sparsity asked for to the one measured, for each sparsity.
 
     Args:
-        table: rows of `recovery_sweep`, retrained ones among them.
-        y, x: columns to draw, such as "accuracy" against "sparsity".
+        table: rows of networks whose masks were free, with both columns.
     """
-    set_axes(ax, x, y)
-    style = STYLE.get(table["method"].iloc[0], {"marker": "d"})
-    for stage, look in {"pruned": PRUNED, "repaired": REPAIRED}.items():
-        if len(rows := table[table["stage"] == stage]):
-            curve(rows, x, y, ax, stage, **look)
-    retrained = table[table["stage"] == "retrained"]
-    counts = sorted(retrained["iterations"].unique(), reverse=True)
-    for (start, mask, count, share), rows in retrained.groupby(
-        ["start", "mask", "iterations", "distillation"], sort=False
-    ):
-        more = counts.index(count)
-        fill = {"alpha": 1 - 0.5 * more / len(counts)} | FILLS[more % len(FILLS)]
-        label = f"{'distilled' if share else 'retrained'} {count:.0f}"
-        if start != "pruned":
-            curve(rows, x, y, ax, f"{start}, {label}", **BOTH, **fill)
-        elif mask == "free":
-            curve(rows, x, y, ax, f"{label}, mask free", **FREE, **fill)
-        else:
-            curve(rows, x, y, ax, label, **(DISTILLED if share else style), **fill)
+    means = table.groupby("sparsity")[["measured_sparsity", "accuracy"]].mean()
+    for asked, row in means.iterrows():
+        ends = {
+            "xy": (row["measured_sparsity"], row["accuracy"]),
+            "xytext": (asked, row["accuracy"]),
+        }
+        arrow = {"arrowstyle": "->", "color": "0.6", "linewidth": 0.8}
+        ax.annotate("", **ends, arrowprops=arrow)
     return ax
 
 
@@ -140,19 +162,6 @@ def frontier(ours, theirs, ax):
     return ax
 
 
-def explored(table, ax, y="accuracy", x="sparsity"):
-    """Draw the rows of `explore` for one method: curves for each scope, pruned and repaired."""
-    set_axes(ax, x, y)
-    style = STYLE.get(table["method"].iloc[0], {"marker": "d"})
-    looks = {"pruned": PRUNED, "repaired": style}
-    scopes = list(table["scope"].drop_duplicates())
-    for (stage, scope), rows in table.groupby(["stage", "scope"], sort=False):
-        name = stage if len(scopes) == 1 else f"{stage}, {scope} scope"
-        other = {"markerfacecolor": "white", "linestyle": "-."} if scopes.index(scope) else {}
-        curve(rows, x, y, ax, name, **looks[stage] | other)
-    return ax
-
-
 def break_even(table, batch_size, ax):
     """Draw the speed-up of sparse runtimes over the fastest dense one, against sparsity.
 
@@ -165,7 +174,7 @@ def break_even(table, batch_size, ax):
     ax.plot(ends, [1, 1], color="black", linewidth=0.8, label="fastest dense runtime")
     for runtime, points in rows.groupby("runtime", sort=False):
         _curve(points, "sparsity", "speed_up_fastest", ax, runtime)
-    return ax
+    return _explained(ax, rows["steady_ratios"])
 
 
 def speed_up(table, batch_size, ax):
@@ -178,23 +187,37 @@ def speed_up(table, batch_size, ax):
     fewer = table.loc[table["stage"] == "dense", "macs"].iloc[0] / rows["macs"]
     ends = [fewer.min(), fewer.max()]
     set_axes(ax, "fewer", "speed_up").set_title(f"batch {batch_size:,}")
-    ax.plot(ends, ends, color="black", linewidth=0.8, label="as many as MACs")
+    ax.plot(ends, ends, color="black", linewidth=0.8, label="ideal")
     for runtime, points in rows.assign(fewer=fewer).groupby("runtime", sort=False):
         _curve(points, "fewer", "speed_up", ax, runtime)
-    return ax
+    return _explained(ax, rows["steady_ratios"])
 
 
 def accuracy_against_time(table, ax):
     """Draw accuracy against milliseconds, a curve for each stage, a point for each sparsity.
+
+    The sparsity stands beside the point.
+
+    Hollow points are times that scatter; where there are any, the legend says so.
 
     Args:
         table: rows with the columns stage, sparsity, accuracy, median_ms and steady.
     """
     set_axes(ax, "median_ms", "accuracy")
     for stage, rows in table.groupby("stage", sort=False):
-        style = STAGES[stage]
+        style = STYLE.get(stage, {"marker": "d"})
         ax.plot(rows["median_ms"], rows["accuracy"], label=stage, **style)
         _hollow(rows, "median_ms", "accuracy", ax, style)
+        for _, row in rows[rows["sparsity"] > 0].iterrows():
+            place = {"xytext": (5, 4), "textcoords": "offset points", "fontsize": 8}
+            ax.annotate(f"{row['sparsity']:.0%}", (row["median_ms"], row["accuracy"]), **place)
+    return _explained(ax, table["steady"])
+
+
+def _explained(ax, steady):
+    """Say in the legend what hollow points are, if there are any."""
+    if not steady.astype(bool).all():
+        ax.plot([], [], "o", color="0.3", markerfacecolor="white", label="hollow: it scatters")
     return ax
 
 

@@ -1,28 +1,17 @@
 """Draw one network: its masks, its weights, its connections, and what is left of it."""
 
-from itertools import product
-
 import numpy as np
 from matplotlib.figure import Figure
 
 from pruninglib.experiments.sweeps import levels
-from pruninglib.plotting.curves import explored
+from pruninglib.plotting.curves import UNIT, WEIGHT, methods
 from pruninglib.plotting.style import WIDTH, png
+from pruninglib.pruning.criteria import unit_norm
 from pruninglib.pruning.plan import make_plan
 from pruninglib.structure.copying import fresh_copy
 from pruninglib.structure.graph import dense_chain
-from pruninglib.structure.prunable import prunable_layers
-
-
-def mask_grid(values, mask, ax, title=""):
-    """Draw a small kernel as a grid of numbers; pruned entries are grey."""
-    ax.imshow(mask, cmap="gray", vmin=-4, vmax=1)
-    for row, column in np.ndindex(*values.shape):
-        color = "black" if mask[row, column] else "0.5"
-        ax.text(column, row, f"{values[row, column]:.1f}", ha="center", va="center", color=color)
-    ax.set(title=title, xticks=[], yticks=[], xlabel="units", ylabel="inputs")
-    ax.grid(False)
-    return ax
+from pruninglib.structure.layers import kernel_values
+from pruninglib.structure.prunable import logits_layers, prunable_layers
 
 
 def cells(mask, most=64):
@@ -93,23 +82,37 @@ def network(kernels, ax, title=""):
     return ax
 
 
-def histogram(values, ax, title="", **style):
-    """Draw the distribution of many numbers, such as the weights of a layer or its unit norms."""
-    ax.hist(np.ravel(values), bins=60, density=True, histtype="stepfilled", alpha=0.5, **style)
-    ax.set(title=title, yticks=[])
+def histogram(values, ax, label="", **style):
+    """Draw the distribution of many numbers, from zero to three times their mean."""
+    values = np.concatenate([np.ravel(part) / np.mean(part) for part in values])
+    bins = np.linspace(0, 3, 61)
+    ax.hist(values, bins, density=True, histtype="stepfilled", alpha=0.5, label=label, **style)
+    ax.set(yticks=[], xlabel="over the mean of the layer", xlim=(0, 3))
     return ax
 
 
-def views(model, criteria, scopes, sparsities):
-    """Return {(method, scope, sparsity): what `left` returns} for a chain of Dense layers."""
+def sizes_and_norms(model, ax):
+    """Draw how the sizes of all hidden layers' weights, and their columns' norms, are distributed.
+
+    Each is divided by its layer's mean. What lies near zero can go at little cost.
+    """
+    hidden = [x for n, x in prunable_layers(model).items() if n not in logits_layers(model)]
+    kernels = [kernel_values(layer) for layer in hidden]
+    sizes, norms = map(np.abs, kernels), map(unit_norm, kernels)
+    histogram(sizes, ax, "sizes of weights", color=WEIGHT["color"])
+    return histogram(norms, ax, "norms of columns", color=UNIT["color"])
+
+
+def views(model, criteria, scope, sparsities):
+    """Return {(method, sparsity): what `left` returns} for a chain of Dense layers."""
     dense_chain(model)  # raises ValueError for any other model
     pruned, kernels = fresh_copy(model), {n: x.kernel for n, x in prunable_layers(model).items()}
     found = {}
-    for (method, criterion), scope in product(criteria.items(), scopes):
+    for method, criterion in criteria.items():
         for sparsity, masks in levels(model, criterion, sparsities, scope):
             for name, layer in prunable_layers(pruned).items():
                 layer.kernel.assign(np.where(masks.get(name, True), kernels[name], 0))
-            found[method, scope, sparsity] = left(pruned, masks)
+            found[method, sparsity] = left(pruned, masks)
     return found
 
 
@@ -139,12 +142,12 @@ def left(pruned, names):
     return found
 
 
-def draw(rows, stage, sparsity, view, words):
-    """Return a figure as PNG: accuracy, with a ring at a sparsity; the masks; the network left.
+def draw(rows, by, at, view, words):
+    """Return a figure as PNG: accuracy, with a ring at some rows; the masks; the network left.
 
     Args:
-        rows: rows of `explore` for one method and scope.
-        stage: "pruned" or "repaired".
+        rows: rows of a sweep for one method, which has a curve for each value of the column `by`.
+        at: those that the ring is on; none if there are none.
         view: what `left` returns.
         words: description to store in the file.
     """
@@ -154,10 +157,11 @@ def draw(rows, stage, sparsity, view, words):
         1, 3, width_ratios=(4, 0.9 * count, 3.6), left=0.07, right=0.99, bottom=0.17
     )
     ax, masks, drawing = (fig.add_subplot(part) for part in wide)
-    explored(rows, ax).legend(loc="lower left")
-    at = rows[(rows["stage"] == stage) & (rows["sparsity"] == sparsity)]["accuracy"].mean()
-    ax.plot([sparsity], [at], "o", markersize=11, markerfacecolor="none", color="black")
-    ax.set_title(f"{at:.1%} right", y=1)
+    methods(rows, ax, by=by).legend(loc="lower left")
+    if len(at):
+        here = at["sparsity"].iloc[0], at["accuracy"].mean()
+        ax.plot(*here, "o", markersize=11, markerfacecolor="none", color="black")
+        ax.set_title(f"{here[1]:.1%} right", y=1)
     densities(view["cells"], masks)
     layers(view["sizes"], view["units"], view["shares"], drawing)
     drawing.set_title("what is left", y=1)

@@ -1,6 +1,6 @@
 """Give all figures one style, the same axis for the same quantity, and a description in words.
 
-plt.style.use(style.STYLE)
+fig, ax = style.figure()
 style.show(fig, "Accuracy falls from 98 % ...", folder / "sweep.png")
 """
 
@@ -39,8 +39,9 @@ TICKS = {
     "accuracy": (0, 0.3, 0.5, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995),
 }
 FORMS = {  # of logarithmic axes: number format, and the ticks of each decade
-    "parameters": ("{:,.0f}", (1,)),
-    "weights": ("{:,.0f}", (1,)),
+    "parameters": ("{:,.0f}", (1, 2, 5)),
+    "weights": ("{:,.0f}", (1, 2, 5)),
+    "bytes": ("{:,.0f}", (1, 2, 5)),
     "error": ("{:.2%}", (1, 2, 5)),
     **dict.fromkeys(("loss", "median_ms"), ("{:g}", (1, 2, 5))),
     **dict.fromkeys(("speed_up", "speed_up_fastest", "fewer"), ("{:g}", (1, 2, 5))),
@@ -57,14 +58,16 @@ WORDS = {
 }
 
 
-def panels(count):
-    """Return a figure of `count` panels with shared axes, two in a row, and the list of axes."""
-    rows = -(-count // 2)
-    how = {"sharex": True, "sharey": True, "squeeze": False}
-    fig, axes = plt.subplots(rows, min(count, 2), figsize=(WIDTH, 0.6 + 2.9 * rows), **how)
-    for ax in axes.flat[count:]:
-        ax.remove()
-    return fig, list(axes.flat[:count])
+def figure(columns=1, rows=1, height=4, **how):
+    """Return a figure and its axes, one or an array of them; all drawn from now on has this style.
+
+    Args:
+        columns, rows: of panels.
+        height: of the whole figure, inches.
+        how: sharex and others, as in `plt.subplots`.
+    """
+    plt.style.use(STYLE)
+    return plt.subplots(rows, columns, figsize=(WIDTH, height), **how)
 
 
 def png(fig, words):

@@ -9,7 +9,9 @@ from pruninglib.progress_line import place, working
 from pruninglib.structure.targets import targets
 
 Schedule = keras.optimizers.schedules.LearningRateSchedule
-LONG = 2e9  # weights times iterations above which XLA saves the second that it takes to compile
+LONG = (
+    5e8  # weights times iterations above which XLA saves the half second that it takes to compile
+)
 ON_LOGITS = {
     "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
     "categorical_crossentropy": keras.losses.CategoricalCrossentropy,

@@ -147,7 +147,7 @@ def nothing_is_left_behind(place):
     kinds = {path.name for path in (place / "out").iterdir() if not path.is_dir()}
     assert kinds <= {".lock"}
     names = {path.name for path in (place / "out").glob("*/*")}
-    assert names == {"result.json", "notebook.ipynb"}
+    assert names == {"result.json", "notebook.ipynb", "tiny_found.csv"}
 
 
 # ---- one batch of two runs, the second of which wants to be alone
@@ -338,7 +338,7 @@ def test_results_that_cannot_be_stored_are_told_and_made_again(place, monkeypatc
 
     def outcomes(runs, *how):
         for each in runs:
-            files = {"result.json": result, "notebook.ipynb": each.content}
+            files = {"result.json": result, "notebook.ipynb": each.content, "tiny_found.csv": b""}
             yield each, running.Outcome(files, "")
 
     def save(folder, key, files):

@@ -146,6 +146,24 @@ def test_a_notebook_without_parameters_beside_does_not_disturb(place):
     assert run.changed == {"rate": 2.0, "seed": 1}
 
 
+def test_a_profile_serves_the_notebooks_and_their_studies_alike(place):
+    (place / "studies").mkdir()
+    notebook(place / "studies" / "deep.ipynb", "depth: int = 1  # of it\nseed: int = 0  # a number")
+    (place / "profile.yaml").write_text("rate: 2\nwidth: 5\nseed: 1\ndepth: 3\n")
+    notebooks = ["one.ipynb", "studies/deep.ipynb"]
+    above, below = read(place, {"notebooks": notebooks, "profiles": ["profile.yaml"]})
+    assert above.changed == {"rate": 2.0, "seed": 1}
+    assert below.changed == {"depth": 3, "seed": 1}
+
+
+def test_a_pair_keeps_the_types_of_its_places(place):
+    notebook(place / "one.ipynb", "pairs: list = [[5, 0.1], [6, 0.2]]  # epochs and rates")
+    (run,) = read(place, lists(pairs=[[[1, 1], [2, 0.5], [3, 2]]]))
+    assert run.changed == {"pairs": [[1, 1.0], [2, 0.5], [3, 2.0]]}
+    with pytest.raises(ValueError, match=r"pairs must be int as 5, got 0\.5"):
+        read(place, lists(pairs=[[[0.5, 1]]]))
+
+
 def test_whole_numbers_become_those_of_the_default(place):
     (run,) = read(place, lists(rate=[1], sparsities=[[0, 1]], units=[[3, 2]]))
     assert run.changed == {"rate": 1.0, "sparsities": [0.0, 1.0], "units": [3, 2]}

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pruninglib import parameters_in, write_result
+from pruninglib import parameters_in, run_folder, write_result
+from pruninglib.experiments.paths import RUNS
 
 
 def test_parameters_are_the_plain_values_of_a_notebook():
@@ -35,6 +36,21 @@ def test_a_result_says_what_when_and_with_what(tmp_path):
     ]
     assert {"pruninglib", "python", "keras", "numpy"} <= set(found["versions"])
     assert found["date"].endswith("+00:00") and "cores" in found["device"] and found["code"]
+
+
+def test_each_table_is_written_beside_it_as_csv(tmp_path):
+    table = pd.DataFrame({"accuracy": [0.5, np.nan]}, [7, 8])
+    write_result(tmp_path / "tiny.result.json", {}, sweep=table, files=[{"bytes": 3}])
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"tiny.result.json", "tiny_sweep.csv", "tiny_files.csv"}
+    assert pd.read_csv(tmp_path / "tiny_sweep.csv")["accuracy"].isna().tolist() == [False, True]
+    assert pd.read_csv(tmp_path / "tiny_files.csv").to_dict("list") == {"bytes": [3]}
+
+
+def test_results_go_to_the_folder_that_is_named_or_to_that_of_the_dataset():
+    assert run_folder({"dataset": "digits", "results": ""}) == RUNS / "digits"
+    assert run_folder({"dataset": "digits", "results": "mine"}) == RUNS / "mine"
+    assert run_folder({"seed": 1}) == RUNS
 
 
 def test_a_result_that_cannot_be_written_leaves_the_old_one(tmp_path):

@@ -34,6 +34,7 @@ from pruninglib import (
 )
 from pruninglib.execution import executable, numpy_runtime
 from pruninglib.execution.numpy_runtime import count_compact
+from pruninglib.execution.runtimes import tf_sparse
 
 WAYS = {
     "eager": eager,
@@ -521,3 +522,17 @@ def test_sparse_execution_shares_no_batch_that_is_too_small(mlp, monkeypatch):
     assert run(np.zeros((63, 4), np.float32)).shape == (63, 3)
     with pytest.raises(RuntimeError, match="threads were made"):
         run(np.zeros((64, 4), np.float32))
+
+
+def test_tensorflow_s_sparse_products_compute_what_keras_does():
+    parts = [dense(7), layers.BatchNormalization(), dense(5, "tanh")]
+    model = randomize(keras.Sequential([keras.Input((6,)), *parts, dense(3), layers.Softmax()]))
+    pruned = prune(model, make_masks(model, magnitude, 0.5))
+    run = tf_sparse(pruned)
+    assert run.runtime == "tf.sparse" and run.bytes == file_bytes(pruned)
+    for count in (1, 300):
+        expected = eager(pruned)(X[:count])
+        assert_allclose(run(X[:count]), expected, atol=1e-6)
+    with pytest.raises(ValueError, match="chain"):
+        first = keras.Input((6,))
+        tf_sparse(keras.Model(first, layers.Add()([dense(2)(first), dense(2)(first)])))

@@ -5,7 +5,7 @@ import doctest
 import pandas as pd
 from numpy.testing import assert_allclose
 
-from pruninglib import gain_over_dense, percent, plateau
+from pruninglib import gain_over_dense, percent, plateau, treatments
 from pruninglib.experiments import tables
 
 
@@ -43,14 +43,45 @@ def test_plateau_ends_where_more_than_the_tolerance_is_lost():
         ]
         return table["sparsity"].tolist()
 
-    assert ends(0.001) == [0.5, 0, 0]
-    assert ends(0.02) == [0.9, 0.5, 0]
+    # the first loses 0.5 points between 50 and 90 %, the others 1 and 5 points up to 50 %
+    assert_allclose(ends(0.001), [0.5 + 0.4 * 11 / 15, 0.05, 0.01])
+    assert_allclose(ends(0.03), [0.9, 0.5 + 0.4 * 2 / 47, 0.3])
     assert ends(1) == [0.9, 0.9, 0.9]
 
 
 def test_plateau_includes_what_loses_just_the_tolerance():
     table = plateau(SWEEP[(SWEEP["method"] == "weight") & (SWEEP["seed"] == 0)], tolerance=0.01)
-    assert table["sparsity"].tolist() == [0.5]  # from 98 to 97 %
+    assert_allclose(table["sparsity"], [0.5], atol=1e-6)  # from 98 to 97 %
+
+
+def test_plateau_is_the_last_level_if_all_keep_the_accuracy_and_forgives_a_dip():
+    table = pd.DataFrame({"sparsity": [0, 0.3, 0.5], "accuracy": [0.9, 0.8, 0.9], "method": "unit"})
+    assert plateau(table)["sparsity"].tolist() == [0.5]
+
+
+def test_treatments_say_what_each_network_went_through():
+    rows = [
+        ("pruned", None, None, None, None, "pruned"),
+        ("repaired", None, None, None, None, "repaired"),
+        ("retrained", "pruned", "held", 500, 0.0, "retrained"),
+        ("retrained", "pruned", "free", 500, 0.0, "retrained, mask free"),
+        ("retrained", "repaired", "held", 500, 0.5, "repaired, distilled"),
+    ]
+    names = ["stage", "start", "mask", "iterations", "distillation", "expected"]
+    table = pd.DataFrame(rows, columns=names, index=[3, 1, 2, 7, 5])
+    pd.testing.assert_series_equal(treatments(table), table["expected"], check_names=False)
+    more = pd.concat([table, table.assign(iterations=table["iterations"] * 2)])
+    assert set(treatments(more)) == {
+        *("pruned", "repaired"),
+        *(f"retrained {n}{free}" for n in (500, 1000) for free in ("", ", mask free")),
+        *(f"repaired, distilled {n}" for n in (500, 1000)),
+    }
+    assert treatments(table[:2]).tolist() == ["pruned", "repaired"]
+
+
+def test_treatments_of_a_prune_sweep_are_its_stages():
+    table = pd.DataFrame({"stage": ["pruned"], "sparsity": [0.5]})
+    assert treatments(table).tolist() == ["pruned"]
 
 
 def test_the_examples_in_the_docstrings_hold():

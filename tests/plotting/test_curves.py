@@ -1,5 +1,7 @@
 """What is drawn is what the table says; the axes come back."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ from matplotlib import pyplot as plt
 from matplotlib.markers import MarkerStyle
 from numpy.testing import assert_allclose
 
+import pruninglib as pl
 from pruninglib.plotting import curves, pictures
 
 
@@ -47,7 +50,7 @@ def test_curve_of_one_seed_has_no_band(ax):
 
 def test_one_curve_a_method_told_apart_without_colour(ax):
     assert curves.methods(SWEEP, ax) is ax
-    assert list(lines(ax)) == ["weight", "unit"]
+    assert list(lines(ax)) == ["weights", "units by norm"]
     looks = {(line.get_marker(), line.get_linestyle()) for line in ax.get_lines()}
     assert len(looks) == 2
     assert ax.get_xlabel() == "sparsity" and ax.get_ylabel() == "accuracy"
@@ -58,47 +61,68 @@ def test_methods_of_any_name_are_drawn(ax):
     assert list(lines(ax)) == ["my own"]
 
 
-def test_styles_are_all_different():
-    for key in ("color", "marker", "linestyle"):
-        found = [style[key] for style in curves.STYLE.values()]
-        assert key == "linestyle" or len(set(found)) == len(found)
-    assert curves.STYLE["weight"]["linestyle"] != curves.STYLE["unit"]["linestyle"]
+METHODS = ["weight", "unit", "greedy unit", "random weight", "random unit", "from scratch"]
+TREATMENTS = ["pruned", "merged", "repaired", "retrained", "retrained, mask free", "distilled"]
+TREATMENTS += ["repaired, retrained", "repaired, distilled"]
 
 
-def test_published_curves_are_behind_in_the_colours_of_their_methods(ax):
-    table = pd.DataFrame(
-        {
-            "source": ["A", "A", "B", "B", "B", "B"],
-            "method": ["weight"] * 4 + ["unit"] * 2,
-            "stage": "pruned",
-            "kind": "printed",
-            "sparsity": [0.5, 0.0, 0.0, 0.5, 0.0, 0.5],
-            "accuracy": [0.4, 0.9, 0.8, 0.3, 0.7, 0.2],
-        }
-    )
+CRITERIA = ["magnitude", "random", "activation-aware", "Taylor", "norm", "greedy"]
+ROUNDS = ["repaired, magnitude", "repaired, activation-aware", "at once, repaired", "rewound"]
+STAGES = ["dense", "masked", "sparse", "shrunk"]
+
+
+@pytest.mark.parametrize("together", [METHODS, TREATMENTS, CRITERIA, ROUNDS, STAGES])
+def test_what_stands_in_one_figure_looks_different(together):
+    for key in ("color", "marker"):
+        assert len({curves.STYLE[name][key] for name in together}) == len(together)
+
+
+def test_the_same_thing_has_the_same_colour_in_all_figures():
+    assert curves.STYLE["pruned"] == curves.STYLE["sparse"] == curves.STYLE["weight"]
+    assert curves.STYLE["shrunk"] == curves.STYLE["unit"]
+
+
+PUBLISHED = pd.DataFrame(
+    {
+        "source": ["A", "A", "A", "B", "B", "B", "B"],
+        "method": ["weight"] * 5 + ["unit"] * 2,
+        "stage": "pruned",
+        "kind": "printed",
+        "sparsity": [0.5, 0.0, 1.0, 0.0, 1.0, 0.0, 0.5],
+        "accuracy": [0.4, 0.9, 0.1, 0.8, 0.4, 0.7, 0.2],
+    }
+)
+
+
+def test_published_curves_are_a_grey_area_behind_ours_and_a_single_one_a_grey_line(ax):
     curves.curve(SWEEP, "sparsity", "accuracy", ax, label="ours")
-    assert not curves.published(table[:0], ax).get_title(loc="right")
-    assert curves.published(table, ax) is ax
-    assert ax.get_title(loc="right") == "thin: published"
-    ours, first, second, third = ax.get_lines()
-    assert first.get_xydata().tolist() == [[0, 0.9], [0.5, 0.4]]
-    assert second.get_xydata().tolist() == [[0, 0.8], [0.5, 0.3]]
-    assert third.get_xydata().tolist() == [[0, 0.7], [0.5, 0.2]]
-    assert max(line.get_zorder() for line in (first, second, third)) < ours.get_zorder()
-    assert [line.get_color() for line in (first, third)] == [
-        curves.STYLE[method]["color"] for method in ("weight", "unit")
+    ours, before = ax.get_lines()[0], len(ax.collections)
+    curves.published(PUBLISHED[:0], ax)
+    assert len(ax.collections) == before
+    assert curves.published(PUBLISHED, ax) is ax
+    (area,), (line,) = ax.collections[before:], ax.get_lines()[1:]
+    corners = {tuple(point) for point in area.get_paths()[0].vertices.round(6)}
+    assert corners == {(0, 0.8), (0, 0.9), (0.5, 0.4), (0.5, 0.6), (1, 0.1), (1, 0.4)}
+    assert line.get_xydata().tolist() == [[0, 0.7], [0.5, 0.2]]
+    assert max(area.get_zorder(), line.get_zorder()) < ours.get_zorder()
+    assert ax.get_legend_handles_labels()[1] == [
+        "ours",
+        "published: weights",
+        "published: units by norm",
     ]
-    assert ax.get_legend_handles_labels()[1] == ["ours"]
+    assert line.get_color() == "0.6", "grey"
 
 
-def test_grid_shows_every_number_and_marks_the_pruned_ones(ax):
-    values, mask = np.array([[1.25, -2.0], [0.5, 3.0]]), np.array([[1, 0], [1, 1]])
-    assert pictures.mask_grid(values, mask, ax, "pruned") is ax
-    assert [text.get_text() for text in ax.texts] == ["1.2", "-2.0", "0.5", "3.0"]
-    assert [text.get_position() for text in ax.texts] == [(0, 0), (1, 0), (0, 1), (1, 1)]
-    colors = [text.get_color() for text in ax.texts]
-    assert colors[0] == colors[2] == colors[3] != colors[1]
-    assert ax.get_title() == "pruned"
+def test_a_line_says_what_is_one_point_below_dense(ax):
+    assert curves.tolerance(0.98, ax) is ax
+    assert lines(ax) == {"dense, minus 1 point": [[0, 0.97], [1, 0.97]]}
+
+
+def test_an_arrow_leads_from_the_sparsity_asked_for_to_the_one_left(ax):
+    table = pd.DataFrame({"sparsity": [0.9, 0.9, 0.99], "measured_sparsity": [0.1, 0.3, 0.5]})
+    assert curves.regrown(table.assign(accuracy=[0.9, 0.8, 0.7]), ax) is ax
+    ends = [(text.xyann, text.xy) for text in ax.texts]
+    assert_allclose(ends, [[(0.9, 0.85), (0.2, 0.85)], [(0.99, 0.7), (0.5, 0.7)]])
 
 
 def test_network_has_a_line_a_weight_and_hollow_dots_for_units_without_inputs(ax):
@@ -112,42 +136,35 @@ def test_network_has_a_line_a_weight_and_hollow_dots_for_units_without_inputs(ax
     assert first[1] == second[1] == units.get_offsets()[0].tolist()
 
 
-def test_histogram_has_area_one(ax):
-    assert pictures.histogram(np.random.default_rng(0).normal(size=(30, 4)), ax, "hidden_1") is ax
-    (outline,) = ax.patches
-    x, y = outline.get_xy().T
-    assert abs(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])) / 2 == pytest.approx(1)
-    assert ax.get_title() == "hidden_1"
+def test_histograms_are_of_all_hidden_layers_over_their_means(ax):
+    model = pl.make_mlp(30, [20, 10], 3)
+    assert pictures.sizes_and_norms(model, ax) is ax
+    sizes, norms = (outline.get_xy() for outline in ax.patches)
+    for outline in (sizes, norms):
+        x, y = outline.T
+        assert abs(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])) / 2 == pytest.approx(1)
+    # uniform weights lie between 0 and twice their mean, norms all near theirs
+    assert sizes[sizes[:, 1] > 0, 0].max() < 2.2 and sizes[sizes[:, 1] > 0, 0].min() == 0
+    assert norms[norms[:, 1] > 0, 0].min() > 0.5
+    assert ax.get_legend_handles_labels()[1] == ["sizes of weights", "norms of columns"]
 
 
-def test_recovery_has_a_curve_for_each_training(ax):
-    rows = [("pruned", None, None, None, 0.2), ("repaired", None, None, None, 0.4)]
-    rows = [(*row, None) for row in rows]
-    ways = [("pruned", "held", 0), ("pruned", "free", 0)]
-    ways += [("pruned", "held", 0.5), ("repaired", "held", 0.5)]
-    rows += [
-        ("retrained", start, mask, n, 0.5, share)
-        for n in (500, 1000)
-        for start, mask, share in ways
-    ]
-    names = ["stage", "start", "mask", "iterations", "accuracy", "distillation"]
-    table = pd.DataFrame(rows, columns=names).assign(method="unit", sparsity=0.9)
-    assert curves.recovery(table, ax) is ax
-    assert list(lines(ax)) == [
-        "pruned",
-        "repaired",
-        "retrained 500",
-        "retrained 500, mask free",
-        "distilled 500",
-        "repaired, distilled 500",
-        "retrained 1000",
-        "retrained 1000, mask free",
-        "distilled 1000",
-        "repaired, distilled 1000",
-    ]
-    assert lines(ax)["repaired"] == [[0.9, 0.4]]
-    assert lines(ax)["pruned"] == [[0.9, 0.2]]
-    assert len(looks(ax)) == 10
+def test_trainings_of_other_lengths_are_told_apart_without_colour(ax):
+    names = ["pruned", *(f"retrained{mask} {n}" for mask in ("", ", mask free") for n in (1, 2, 3))]
+    names = [re.sub(r"(, mask free) (.)", r" \2\1", name) for name in names]
+    table = pd.DataFrame({"treatment": names}).assign(sparsity=0.9, accuracy=0.5)
+    curves.methods(table, ax, by="treatment")
+    assert list(lines(ax)) == names
+    colors = [line.get_color() for line in ax.get_lines()]
+    assert len(set(colors[1:4])) == 1 == len(set(colors[4:])) and len(set(colors)) == 3
+    assert len(looks(ax)) == 7
+
+
+def test_points_stand_at_the_mean_of_what_is_left(ax):
+    table = SWEEP.assign(left=[9, 11, 4, 6, 8, 2])
+    curves.methods(table, ax, x="left")
+    assert_allclose(lines(ax)["weights"], [[5, 0.5], [10, 0.8]])
+    assert ax.get_xlabel() == "left"
 
 
 def looks(ax):
@@ -160,12 +177,6 @@ def looks(ax):
 
 def hollow(line):
     return line.get_markerfacecolor() == "white" and MarkerStyle(line.get_marker()).is_filled()
-
-
-def test_a_method_of_the_users_own_is_drawn(ax):
-    table = pd.DataFrame({"stage": ["pruned"], "method": ["mine"], "sparsity": [0.9]})
-    table = table.assign(accuracy=0.3, start=None, mask=None, iterations=None, distillation=None)
-    assert lines(curves.recovery(table, ax))["pruned"] == [[0.9, 0.3]]
 
 
 def test_frontier_has_a_point_for_each_sparsity_and_crosses_of_one_kind_for_each_published_method(
@@ -185,32 +196,7 @@ def test_frontier_has_a_point_for_each_sparsity_and_crosses_of_one_kind_for_each
     assert len(curves.frontier(ours, theirs[:0], ax).get_lines()) == 4
 
 
-def test_layers_pruned_alone_are_named_in_a_legend_and_look_different(ax):
-    table = pd.DataFrame({"layer": ["a", "a", "b", "b"], "sparsity": [0, 0.5] * 2})
-    assert curves.sensitivity(table.assign(accuracy=[0.9, 0.8, 0.9, 0.7]), ax) is ax
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b"]
-    assert len({line.get_marker() for line in ax.get_lines()}) == 2
-
-
 def test_tables_are_left_as_they_were(ax):
     before = SWEEP.copy()
     curves.methods(SWEEP, ax)
     pd.testing.assert_frame_equal(SWEEP, before)
-
-
-def test_recovery_draws_the_columns_that_are_asked_for(ax):
-    table = pd.DataFrame({"stage": ["pruned"], "method": ["weight"], "sparsity": [0.9]})
-    nothing = dict.fromkeys(("start", "mask", "iterations", "distillation"))
-    curves.recovery(table.assign(error=0.3, share=0.1, **nothing), ax, "error", "share")
-    assert lines(ax)["pruned"] == [[0.1, 0.3]]
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("share", "error")
-
-
-def test_what_the_slider_shows_has_a_curve_for_each_scope_and_stage(ax):
-    choices = [(stage, scope) for stage in ("pruned", "repaired") for scope in ("layer", "global")]
-    table = pd.DataFrame(choices, columns=["stage", "scope"])
-    table = table.assign(method="unit", sparsity=0.9, accuracy=[0.1, 0.2, 0.3, 0.4])
-    assert curves.explored(table, ax) is ax
-    assert lines(ax)["repaired, global scope"] == [[0.9, 0.4]]
-    assert len(looks(ax)) == 4
-    assert list(lines(curves.explored(table[:1], ax)))[-1] == "pruned"

@@ -63,20 +63,16 @@ def test_what_is_seen_is_what_shrinking_leaves():
     model = pl.make_mlp(6, [8, 5], 3)
     criteria = {"unit": pl.unit_norm}
     for sparsity, scope in ((0.5, "layer"), (0.5, "global"), (0.75, "layer")):
-        view = views(model, criteria, [scope], [sparsity])["unit", scope, sparsity]
+        view = views(model, criteria, scope, [sparsity])["unit", sparsity]
         small = pl.shrink(pl.prune(model, pl.make_masks(model, pl.unit_norm, sparsity, scope)))
         assert view["units"][1:] == [layer.units for layer in small.layers]
 
 
 @pytest.fixture(scope="module")
 def table(trained, tiny):
-    return pd.DataFrame(pl.explore(trained, tiny, [0.0, 0.5, 0.75], examples=100))
-
-
-def test_rows_are_there_for_every_choice(table):
-    choices = table[["method", "scope", "stage", "sparsity"]]
-    assert len(table) == 2 * 2 * 2 * 3 == len(choices.drop_duplicates())
-    assert set(table["stage"]) == {"pruned", "repaired"}
+    criteria = {"weight": pl.magnitude, "random weight": pl.random_scores, "unit": pl.unit_norm}
+    how = {"starts": ("repaired",), "iterations": (), "scope": "global", "examples": 100}
+    return pd.DataFrame(pl.recovery_sweep(trained, tiny, criteria, [0.0, 0.5, 0.75], **how))
 
 
 class Shown:
@@ -95,7 +91,7 @@ def controls(trained, table, monkeypatch):
     shown, boxes = Shown(monkeypatch), []
     make = ipywidgets.VBox
     monkeypatch.setattr(ipywidgets, "VBox", lambda parts: boxes.append(parts) or make(parts))
-    pl.explorer(trained, table)
+    pl.explorer(trained, table, scope="global")
     assert "application/vnd.jupyter.widget-view+json" in shown.data[0]
     assert "slider" in shown.data[0]["text/plain"]
     slider, *buttons, words, picture = boxes[0]
@@ -104,18 +100,28 @@ def controls(trained, table, monkeypatch):
 
 def test_moving_the_slider_changes_words_and_picture(controls, table):
     slider, buttons, words, picture = controls
-    method, scope, stage = buttons
+    method, stage = buttons
+    assert [label for label, _ in method.options] == ["weights", "units"], "and none at random"
+    assert stage.options == ("pruned", "repaired")
     assert slider.value == 0.5 and not slider.continuous_update
     before = (words.value, picture.value)
     slider.value = 0.75
     assert before[0] != words.value and before[1] != picture.value
-    method.value, scope.value, stage.value = "unit", "global", "repaired"
-    row = table.query(
-        "method == 'unit' & scope == 'global' & stage == 'repaired' & sparsity == 0.75"
-    ).iloc[0]
-    assert f"75% of the units pruned, global scope, repaired: {row['accuracy']:.1%}" in words.value
+    method.value, stage.value = "unit", "repaired"
+    row = table.query("method == 'unit' & stage == 'repaired' & sparsity == 0.75").iloc[0]
+    assert f"75% of the units pruned, repaired: {row['accuracy']:.1%}" in words.value
     assert f"{row['parameters']:,.0f} weights are left" in words.value
     assert words.value.encode() in bytes(picture.value)
+
+
+def test_a_sparsity_that_only_another_treatment_has_is_shown_without_a_ring(trained, table):
+    rows = table[(table["method"] == "weight") & (table["stage"] == "pruned")]
+    view = views(trained, {"weight": pl.magnitude}, "global", [0.75])["weight", 0.75]
+    with_ring = draw(rows, "stage", rows[rows["sparsity"] == 0.75], view, "words")
+    without = draw(rows, "stage", rows[:0], view, "words")
+    assert with_ring != without
+    said = slider._sentence(rows[:0], "weight", "repaired", 0.75)
+    assert said == "75% of the weights pruned, repaired: not measured."
 
 
 def test_without_ipywidgets_a_sentence_says_what_is_missing(trained, table, monkeypatch, capsys):
@@ -125,9 +131,8 @@ def test_without_ipywidgets_a_sentence_says_what_is_missing(trained, table, monk
 
 
 def test_no_figure_stays_open(trained, table):
-    seen = views(trained, slider.CRITERIA, ["layer"], [0.5])
-    rows = table[(table["method"] == "weight") & (table["scope"] == "layer")]
-    draw(rows, "pruned", 0.5, seen["weight", "layer", 0.5], "words")
+    seen = views(trained, slider.CRITERIA, "layer", [0.5])
+    draw(table, "stage", table[:1], seen["weight", 0.5], "words")
     assert not plt.get_fignums()
 
 
@@ -137,4 +142,4 @@ def test_only_chains_of_dense_layers_can_be_seen():
     layers = [keras.Input((8, 8, 1)), keras.layers.Conv2D(4, 3), keras.layers.Flatten()]
     model = keras.Sequential([*layers, keras.layers.Dense(3)])
     with pytest.raises(ValueError, match="stands before the first Dense layer"):
-        views(model, slider.CRITERIA, ["layer"], [0.5])
+        views(model, slider.CRITERIA, "layer", [0.5])

@@ -53,13 +53,14 @@ def test_means_are_those_of_the_nearest_sparsity_and_of_each_name():
     assert said == "at a sparsity of 85% a b c 40.0%, a b d 20.0%"
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 4])
-def test_panels_share_their_axes(count):
-    fig, axes = style.panels(count)
-    assert len(axes) == len(fig.axes) == count
-    axes[0].set_ylim(2, 3)
-    assert {panel.get_ylim() for panel in axes} == {(2, 3)}
-    plt.close(fig)
+def test_figures_have_one_style_and_as_many_panels_as_asked_for():
+    fig, axes = style.figure(3, 2, 5, sharex=True)
+    assert axes.shape == (2, 3) and fig.get_size_inches().tolist() == [style.WIDTH, 5]
+    fig, ax = style.figure()
+    assert not ax.spines["top"].get_visible()
+    ax.plot([1], [1], label="one")
+    assert not ax.legend().get_frame_on(), "what is drawn later has the style, too"
+    plt.close("all")
 
 
 def test_equal_factors_of_what_is_missing_are_equally_far_apart(ax):
