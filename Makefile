@@ -16,7 +16,7 @@ ELSEWHERE = not browser and not colab
 ON_JAX = $(patsubst %,tests/pruning/test_%.py,backends criteria masks held prune coupling shrink) \
 	$(patsubst %,tests/structure/test_%.py,prunable layers graph copying)
 
-.PHONY: run check test test-all test-jax test-colab test-browser chromium results studies lab bench clean
+.PHONY: run check test test-all test-studies test-jax test-colab test-browser chromium results studies lab bench clean
 
 run: $(ENV)/ready  ## all four notebooks on the embedded digits, in runs/run, and a page on them
 	rm -rf runs/run
@@ -34,6 +34,10 @@ test: $(ENV)/ready  ## in six: all that a change here could break
 test-all: test  ## the rest too: more of the same kinds, and properties on all examples
 	PRUNINGLIB_ALL_EXAMPLES=1 $(PYTEST) -m "(slow or hypothesis) and $(ELSEWHERE)"
 
+test-studies: $(ENV)/ready  ## all studies on the embedded digits, in runs/studies_quick, in some minutes
+	rm -rf runs/studies_quick
+	$(BATCH) notebooks/grids/quick_studies.yaml --output runs/studies_quick --jobs 2
+
 test-jax: $(ENV)/ready  ## the tests of masks and shrinking with Keras on JAX (400 MB more, in .venv/jax)
 	$(BIN)/python -m pip install -q --upgrade --target $(ENV)/jax --no-deps jax==0.10.2 jaxlib==0.10.2 ml_dtypes==0.6.0
 	KERAS_BACKEND=jax PYTHONPATH=$(ENV)/jax $(PYTEST) -m "not slow" $(ON_JAX)
@@ -48,7 +52,7 @@ chromium:  ## from Debian's packages, where there is none
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
 	{ apt-get -q update && apt-get -q -y install --no-install-recommends chromium; }
 
-results: $(ENV)/ready  ## measure the published claims again: CLAIMS.md (hours on 2 cores; stopped, it goes on)
+results: $(ENV)/ready  ## measure the published claims again: docs/claims.md (hours on 2 cores; stopped, it goes on)
 	$(BATCH) notebooks/grids/results.yaml --output runs/results --jobs 2
 	$(BIN)/python -m evidence.claims runs/results
 	$(BIN)/python -m evidence.pages
