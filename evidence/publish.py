@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from pruninglib.atomic import written_whole
-from pruninglib.batch.grid import code_cells, defaults
+from pruninglib.batch.grid import STUDIES, code_cells, defaults
 from pruninglib.batch.results import results
 from pruninglib.experiments.paths import FIGURES, RESULTS, ROOT
 
@@ -36,13 +36,19 @@ def publish(batch, results_folder=RESULTS, figures=FIGURES, notebooks=NOTEBOOKS)
         about = {"key": key} | {k: v for k, v in result.items() if k != "rows"}
         with written_whole(results_folder / name / f"{stem}.json") as path:
             path.write_text(json.dumps(about, indent=1) + "\n")
-        notebook = notebooks / f"{stem}.ipynb"
+        notebook = place(stem, notebooks)
         if parameters == defaults(notebook):
             with written_whole(notebook) as path:
                 path.write_text(without_widgets((batch / key / "notebook.ipynb").read_text()))
                 options = ["--keep-output", "--keep-count", "--extra-keys", STRIPPED]
                 subprocess.run([sys.executable, "-m", "nbstripout", *options, path], check=True)
         print(f"{key}: {name}")
+
+
+def place(stem, notebooks=NOTEBOOKS):
+    """Return the path of a notebook, which may be a study."""
+    study = notebooks / STUDIES / f"{stem}.ipynb"
+    return study if study.exists() else notebooks / f"{stem}.ipynb"
 
 
 def without_widgets(text):
@@ -66,7 +72,7 @@ def newest(found):
 
 def check_same_code(key, batch, notebooks=NOTEBOOKS):
     """Exit if a run is not of the notebook as it is now."""
-    notebook = notebooks / f"{key.rpartition('-')[0]}.ipynb"
+    notebook = place(key.rpartition("-")[0], notebooks)
     ran = [
         cell
         for cell in code_cells(batch / key / "notebook.ipynb")

@@ -1,5 +1,5 @@
-"""Which published claims hold: rules, verdicts, and the page CLAIMS.md.
+"""Which published claims hold: rules, verdicts, and the page docs/claims.md.
 
-python -m evidence.claims FOLDER   adopt a batch's results, rewrite CLAIMS.md and its figures
-python -m evidence.claims          rewrite CLAIMS.md and its figures from data/results/claims
+python -m evidence.claims FOLDER   adopt a batch's results, rewrite docs/claims.md and its figures
+python -m evidence.claims          rewrite docs/claims.md and its figures from data/results/claims
 """

@@ -12,13 +12,13 @@ from pruninglib.experiments.paths import ROOT
 
 
 def main(folders):
-    """Take over the results of batches, then write CLAIMS.md and its figures."""
+    """Take over the results of batches, then write docs/claims.md and its figures."""
     for folder in folders:
         take_over(Path(folder))
     tables = read()
     draw(tables)
     text = page(tables, judge(tables))
-    with written_whole(ROOT / "CLAIMS.md") as path:
+    with written_whole(ROOT / "docs" / "claims.md") as path:
         path.write_text(text)
 
 

@@ -1,4 +1,4 @@
-"""Draw the figures of CLAIMS.md: our curves with bands, the published ones behind."""
+"""Draw the figures of docs/claims.md: our curves with bands, the published ones behind."""
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -6,6 +6,7 @@ import pandas as pd
 from evidence.claims.rules import DATASETS
 from pruninglib.atomic import written_whole
 from pruninglib.experiments.paths import FIGURES, PUBLISHED
+from pruninglib.experiments.tables import treatments
 from pruninglib.plotting import curves, style
 
 FOLDER = FIGURES / "claims"
@@ -47,7 +48,9 @@ def retrained(tables, published):
         of_method = theirs[theirs["method"] == method]
         for (dataset, name), ax in zip(DATASETS.items(), line, strict=True):
             if table is not None:  # else it is not measured yet
-                curves.recovery(table[table["dataset"] == dataset], ax)
+                rows = table[table["dataset"] == dataset]
+                rows = rows.assign(treatment=treatments(rows))
+                curves.methods(rows, ax, by="treatment")
             curves.published(of_method[of_method["dataset"] == dataset], ax).legend()
             ax.set_title(f"{name}, {method}s")
     return fig

@@ -5,9 +5,9 @@ that of a ratio of two ratios is as wide as their intervals allow.
 """
 
 import numpy as np
-import pandas as pd
 
 from evidence.claims.verdicts import Measured, over_seeds
+from pruninglib.experiments.tables import plateau as of_table
 
 MEASURED = "mnist"  # the dataset whose images the networks were timed on
 
@@ -44,22 +44,11 @@ def gain(tables, dataset, method, sparsity, epochs, rate=1e-3):
     return found - dense
 
 
-def plateau(tables, dataset, method, epochs, rate=1e-3, tolerance=0.01):
-    """Return the sparsity from which on more than the tolerance is lost, by seed.
-
-    Between the last sparsity with less and the next one it is interpolated.
-    """
+def plateau(tables, dataset, method, epochs, rate=1e-3):
+    """Return the sparsity from which on more than a point is lost, by seed."""
     how = {"method": method, "epochs": epochs, "learning_rate": rate}
-    table = rows(tables, "sweep", dataset, **how)
-    table = table.pivot_table("accuracy", "sparsity", "seed")
-    lost = table.iloc[0] - table
-    found = {}
-    for seed in table:
-        losses = lost[seed].to_numpy()
-        last = np.flatnonzero(losses <= tolerance + 1e-9)[-1]
-        ends = slice(last, last + 2)
-        found[seed] = np.interp(tolerance, losses[ends], table.index[ends])
-    return pd.Series(found)
+    found = of_table(rows(tables, "sweep", dataset, **how))
+    return found.set_index("seed")["sparsity"]
 
 
 def recovered(tables, dataset, method, sparsity, iterations, mask="held"):

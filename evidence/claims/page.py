@@ -1,4 +1,4 @@
-"""CLAIMS.md: every published claim, what we measured, and whether it holds."""
+"""docs/claims.md: every published claim, what we measured, and whether it holds."""
 
 from collections import Counter
 from math import inf, isnan
@@ -33,7 +33,7 @@ PLURAL = {HOLDS: "hold", IN_PART: "hold in part", FAILS: "do not hold"}
 
 
 def page(tables, found):
-    """Return CLAIMS.md as text, from the tables and what `judge` found."""
+    """Return docs/claims.md as text, from the tables and what `judge` found."""
     claims = pd.read_csv(PUBLISHED / "claims.csv").set_index("id")
     seeds = tables["runs"]["asked"].str.extract(r'"seeds": \[([\d, ]+)\]')[0].str.count(",").max()
     parts = [HEAD.format(count=len(claims), seeds=int(seeds) + 1), summary(found, claims)]
@@ -44,16 +44,21 @@ def page(tables, found):
 
 def summary(found, claims):
     """Return the counts of verdicts and a table with a line for each claim."""
-    counts = Counter(verdict(judged) for judged in found.values())
-    lines = [f"Of {len(found)} claims: {told(counts)}.", ""]
+    lines = [counted(found), ""]
     lines += ["| | claim | source | published | verdict | other dataset |", "|---" * 6 + "|"]
     for claim, judged in found.items():
         row = claims.loc[claim]
-        cells = [f"[{claim}](CLAIMS.md#{claim.lower()})", row["claim"], linked(row["source"])]
+        cells = [f"[{claim}](claims.md#{claim.lower()})", row["claim"], linked(row["source"])]
         lines.append(
             _line([*cells, row["published"], f"**{verdict(judged)}**", verdict(judged, own=False)])
         )
     return "\n".join([*lines, "", SOURCES])
+
+
+def counted(found):
+    """Return how many claims hold, in part, not, or cannot be said."""
+    counts = Counter(verdict(judged) for judged in found.values())
+    return f"Of {len(found)} claims: {told(counts)}."
 
 
 def linked(source):
@@ -85,7 +90,7 @@ def _section(row, claim, found):
 def _files(names):
     """Return the tables of a part as links to their files, as far as they are there."""
     paths = [FOLDER / f"{name}.csv" for name in names.split(", ")]
-    links = [f"[{path.stem}]({path.relative_to(ROOT).as_posix()})" for path in paths]
+    links = [f"[{path.stem}](../{path.relative_to(ROOT).as_posix()})" for path in paths]
     found = zip(paths, links, strict=True)
     return ", ".join(link if path.exists() else path.stem for path, link in found)
 

@@ -10,19 +10,19 @@ from pruninglib.experiments.paths import RESULTS
 
 FOLDER = RESULTS / "claims"
 NAMES = {  # (notebook, its table): name here
-    ("1_prune_sweep", "sweep"): "sweep",
-    ("1_prune_sweep", "mistakes"): "mistakes",
-    ("1_prune_sweep", "shapes"): "shapes",
-    ("2_weight_prune_recovery", "recovery"): "weights",
-    ("3_unit_prune_recovery", "recovery"): "units",
-    ("4_shrunk_network_timing", "times"): "times",
-    ("4_shrunk_network_timing", "tf_sparse"): "tf_sparse",
-    ("4_shrunk_network_timing", "bytes"): "bytes",
+    ("training", "accuracy"): "sweep",
+    ("training", "shapes"): "shapes",
+    ("mistakes", "accuracy"): "mistakes",
+    ("retraining", "weights"): "weights",
+    ("retraining", "units"): "units",
+    ("runtimes", "times"): "times",
+    ("runtimes", "tf_sparse"): "tf_sparse",
+    ("storage", "bytes"): "bytes",
 }
 
 
 def read(folder=FOLDER):
-    """Return {name: table}; a column `dataset` and `epochs` say how the run was asked for."""
+    """Return {name: table}; the columns `dataset` and `epochs` say what a row was trained on."""
     return {path.stem: pd.read_csv(path) for path in sorted(folder.glob("*.csv"))}
 
 
@@ -30,7 +30,8 @@ def take_over(batch, folder=FOLDER):
     """Take over the results of a batch.
 
     Of a notebook's runs on a dataset, with the same seeds and after as many epochs, the newest
-    counts, for a notebook may have got other parameters since.
+    counts, for a notebook may have got other parameters since. Runs of notebooks that are not
+    among `NAMES` any more go.
     """
     found, known = results(batch), read(folder)
     parts = [{name: table[~table["run"].isin(found)] for name, table in known.items()}]
@@ -42,7 +43,9 @@ def take_over(batch, folder=FOLDER):
     }
     runs = whole["runs"].sort_values("date")
     runs["notebook"] = runs["run"].str.rpartition("-")[0]
+    runs = runs[runs["notebook"].isin([notebook for notebook, _ in NAMES])].copy()
     runs["seeds"] = [str(json.loads(asked)[1]["seeds"]) for asked in runs["asked"]]
+    runs["epochs"] = runs["epochs"].astype(str)  # of a run with several trainings, all of them
     newest = runs.drop_duplicates(["notebook", "dataset", "seeds", "epochs"], keep="last")["run"]
     for name, table in whole.items():
         table = table[table["run"].isin(newest)].sort_values("run", kind="stable")
@@ -53,15 +56,21 @@ def take_over(batch, folder=FOLDER):
 def _tables(key, result):
     """Return {name: rows} of one run."""
     notebook, parameters = key.rpartition("-")[0], result["parameters"]
-    about = {"run": key, "dataset": parameters["dataset"], "epochs": parameters["epochs"]}
+    about = {"run": key, "dataset": parameters["dataset"], "epochs": _epochs(parameters)}
     tables = {}
     for row in result["rows"]:
         row = dict(row)
         name = NAMES.get((notebook, row.pop("table")))
         if name and not str(row.get("method")).startswith("random"):
-            tables.setdefault(name, []).append(about | row)
+            tables.setdefault(name, []).append(about | row)  # a row may know its epochs
     asked = json.dumps([notebook, parameters], sort_keys=True)
     versions = "; ".join(f"{name} {version}" for name, version in result["versions"].items())
     how = {name: result.get(name) for name in ("seconds", "threads", "code", "device", "date")}
     tables["runs"] = [about | how | {"versions": versions, "asked": asked}]
     return tables
+
+
+def _epochs(parameters):
+    """Return for how many epochs a run trained, as text where it had several trainings."""
+    found = [epochs for epochs, _ in parameters.get("trainings", ())] or parameters["epochs"]
+    return ", ".join(map(str, dict.fromkeys(found))) if isinstance(found, list) else found

@@ -271,7 +271,7 @@ def test_the_page_says_of_each_claim_who_what_and_why(judged, true):
 @pytest.mark.more
 def test_the_committed_page_is_that_of_the_tables():
     here = tables.read()
-    assert page(here, judge(here)) == (ROOT / "CLAIMS.md").read_text()
+    assert page(here, judge(here)) == (ROOT / "docs" / "claims.md").read_text()
 
 
 def test_a_value_is_told_with_its_unit(judged, true):
@@ -322,12 +322,13 @@ def test_mistakes_are_told_with_what_was_measured():
 
 
 def result(key, seed, value, folder, date):
-    parameters = {"dataset": "mnist", "epochs": 5, "seeds": [seed], "came_later": value}
-    row = {"table": "sweep", "method": "weight", "seed": seed, "accuracy": value}
+    parameters = {"dataset": "mnist", "trainings": [[5, 1e-3], [50, 1e-3], [50, 1e-5]]}
+    parameters |= {"seeds": [seed], "came_later": value}
+    row = {"table": "accuracy", "method": "weight", "seed": seed, "accuracy": value, "epochs": 50}
     rows = [row, row | {"method": "random unit"}, {"table": "unknown", "x": 1}]
     about = {"versions": {"pruninglib": "1"}, "seconds": 3.0, "date": date, "code": "c"}
-    (folder / f"1_prune_sweep-{key}").mkdir(parents=True)
-    path = folder / f"1_prune_sweep-{key}" / "result.json"
+    (folder / f"training-{key}").mkdir(parents=True)
+    path = folder / f"training-{key}" / "result.json"
     path.write_text(json.dumps({"parameters": parameters, "rows": rows, **about}))
 
 
@@ -345,8 +346,38 @@ def test_results_are_taken_over_and_of_the_same_seeds_the_newest_counts(tmp_path
         found = tables.read(tmp_path / "here")
         assert set(found) == {"sweep", "runs"} and len(found["sweep"]) == 2
     assert found["sweep"].set_index("seed")["accuracy"].to_dict() == {1: 0.2, 0: 0.3}
-    assert sorted(found["runs"]["run"]) == ["1_prune_sweep-b", "1_prune_sweep-c"]
-    assert set(found["sweep"]["epochs"]) == {5} and set(found["sweep"]["dataset"]) == {"mnist"}
+    assert sorted(found["runs"]["run"]) == ["training-b", "training-c"]
+    assert set(found["sweep"]["epochs"]) == {50} and set(found["sweep"]["dataset"]) == {"mnist"}
+    assert set(found["runs"]["epochs"]) == {"5, 50"}
+
+
+def test_runs_of_notebooks_that_are_gone_give_way(tmp_path):
+    result("a", 0, 0.1, tmp_path / "1", "2026-1")
+    tables.take_over(tmp_path / "1", tmp_path / "here")
+    for path in (tmp_path / "here").glob("*.csv"):
+        path.write_text(path.read_text().replace("training-a", "1_prune_sweep-a"))
+    result("b", 0, 0.2, tmp_path / "2", "2026-1")
+    tables.take_over(tmp_path / "2", tmp_path / "here")
+    found = tables.read(tmp_path / "here")
+    assert list(found["sweep"]["run"]) == list(found["runs"]["run"]) == ["training-b"]
+
+
+def test_runs_that_trained_once_and_several_times_are_told_apart(tmp_path):
+    result("a", 0, 0.1, tmp_path / "1", "2026-1")
+    path = tmp_path / "1" / "training-a" / "result.json"
+    content = json.loads(path.read_text())
+    content["parameters"] = {"dataset": "mnist", "epochs": 5, "seeds": [0]}
+    for row in content["rows"]:
+        row.pop("epochs", None)
+    for key, epochs in (("b", 5), ("c", 20)):
+        content["parameters"]["epochs"] = epochs
+        (tmp_path / "1" / f"training-{key}").mkdir()
+        (tmp_path / "1" / f"training-{key}" / "result.json").write_text(json.dumps(content))
+    for _ in range(2):
+        tables.take_over(tmp_path / "1", tmp_path / "here")
+    found = tables.read(tmp_path / "here")
+    assert sorted(found["runs"]["epochs"]) == ["20", "5", "5, 50"]
+    assert sorted(found["sweep"]["epochs"]) == [5, 20, 50]
 
 
 def test_a_seed_that_is_there_twice_is_an_error():
