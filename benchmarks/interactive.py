@@ -8,7 +8,6 @@ values. Writes its section of benchmarks/README.md. Run it with nothing else run
 
 import json
 import os
-from itertools import product
 
 import nbformat
 import numpy as np
@@ -22,26 +21,24 @@ SPARSITIES = (0.0, 0.7, 0.9, 0.95, 0.97, 0.99)
 
 
 def slider():
-    """Return the seconds that measuring takes, those until the slider stands, and of each move."""
+    """Return the seconds until the slider stands, and those of each move."""
     import ipywidgets
     import pandas as pd
 
     import pruninglib as pl
 
     model, data = study()
-    rows = []
-    exploring = seconds(lambda: rows.extend(pl.explore(model, data, SPARSITIES)))
+    criteria = {"weight": pl.magnitude, "unit": pl.unit_norm}
+    table = pd.DataFrame(pl.prune_sweep(model, data, criteria, SPARSITIES))
     parts, make = [], ipywidgets.VBox
     ipywidgets.VBox = lambda children: parts.extend(children) or make(children)
-    building = seconds(pl.explorer, model, pd.DataFrame(rows))
-    slider, *buttons = parts[:4]
+    building = seconds(pl.explorer, model, table)
+    slider, method = parts[:2]
     moves = []
-    for values in product(("weight", "unit"), ("layer", "global"), ("pruned", "repaired")):
-        for button, value in zip(buttons, values, strict=True):
-            button.value = value
+    for method.value in criteria:
         others = [s for s in SPARSITIES if s != slider.value]
         moves += [seconds(setattr, slider, "value", sparsity) for sparsity in others]
-    return {"exploring": exploring, "building": building, "moves": moves}
+    return {"building": building, "moves": moves}
 
 
 def line():
@@ -104,10 +101,9 @@ if __name__ == "__main__":
     write_section(
         "In a notebook",
         f"""
-What a reader waits for at the end of each notebook, in a kernel, with the study's network, 10,000 test images and
-{len(SPARSITIES)} sparsities. `explore` measures all that the slider can show, {8 * len(SPARSITIES)} accuracies and {4 * len(SPARSITIES)} repairs, in
-{found["exploring"]:.0f} s; `explorer` then needs {found["building"]:.1f} s for the pictures of the masks. A move of the slider takes the median of
-{np.median(moves):.0f} ms ({moves.min():.0f} to {moves.max():.0f}, {len(moves)} moves): a figure is drawn, nothing is evaluated.
+What a reader waits for at the end of a notebook, in a kernel, with the study's network and {len(SPARSITIES)}
+sparsities of weights and units: the slider stands after {found["building"]:.1f} s, for the pictures of the masks. A move takes
+the median of {np.median(moves):.0f} ms ({moves.min():.0f} to {moves.max():.0f}, {len(moves)} moves): a figure is drawn, nothing is evaluated.
 
 The progress line costs {spread(1e9 * np.array(told["progress"]), digits=0)} ns a step of `progress` where it is shown, {spread(quiet, digits=0)} with
 `PRUNINGLIB_QUIET=1`; a bare loop takes {1e9 * told["bare"]:.0f}. A training step in batches of 128 takes {100 * np.median(cost):+.1f} %

@@ -179,7 +179,9 @@ def test_scripts_that_no_test_runs_import_what_is_there(path):
 
 
 def test_pages_and_scripts_use_public_names_that_there_are():
-    pages = [*FOLDER.parent.glob("*.md"), *(FOLDER.parent / "notebooks").glob("*.ipynb"), *SCRIPTS]
+    root = FOLDER.parent
+    pages = [*root.glob("*.md"), *(root / "docs").glob("*.md"), *SCRIPTS]
+    pages += (root / "notebooks").rglob("*.ipynb")
     for path in pages:
         used = set(re.findall(r"\bpl\.([A-Za-z_]+)", path.read_text()))
         assert used <= {*pruninglib.__all__, "__version__"}, path
