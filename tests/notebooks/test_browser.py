@@ -148,9 +148,7 @@ def test_a_reader_runs_a_notebook_moves_the_slider_and_saves(page, lab, name):
     folder, address, token = lab
     run_all(page, address, token, name)
     before, after = move_slider(page)
-    first, second = (
-        re.match(r"(\d+)% of the .+s pruned, ", said[0]) for said in (before, after)
-    )
+    first, second = (re.match(r"(\d+)% of the .+s pruned, ", said[0]) for said in (before, after))
     assert int(first[1]) < int(second[1])
     assert before[1] != after[1], "the picture is another one"
     page.keyboard.press("Control+s")
