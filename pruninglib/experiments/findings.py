@@ -115,12 +115,12 @@ def of_sizes(table):
     return "\n".join(lines)
 
 
-def of_times(table, tf_sparse):
+def of_times(table, tf_sparse=None):
     """Return how much faster networks are than the dense one, and at which accuracy.
 
     Args:
         table: rows of `timing_sweep`, one for each network and batch size, with a column accuracy.
-        tf_sparse: rows of `time_models`, tf.sparse and then TensorFlow's dense products.
+        tf_sparse: rows of `time_models`, tf.sparse and then TensorFlow's dense products; or None.
     """
     scatters = (~table["steady_ratios"].astype(bool)).mean()
     words = {
@@ -143,10 +143,14 @@ def of_times(table, tf_sparse):
                 for _, row in rows.sort_values("batch_size").iterrows()
             ]
             of_stage.append(f"{sparsity:.0%} ({rows['accuracy'].iloc[0]:.1%} right) {_and(found)}")
-        lines.append(f"* {what}: {'; '.join(of_stage)}.")
-    slow, dense = tf_sparse["median_ms"]
-    size = tf_sparse["batch_size"].iloc[0]
-    lines.append(f"* tf.sparse, {size} at once: {dense / slow:.2g}x TensorFlow's dense products.")
+        if of_stage:
+            lines.append(f"* {what}: {'; '.join(of_stage)}.")
+    if tf_sparse is not None:
+        slow, dense = tf_sparse["median_ms"]
+        size = tf_sparse["batch_size"].iloc[0]
+        lines.append(
+            f"* tf.sparse, {size} at once: {dense / slow:.2g}x TensorFlow's dense products."
+        )
     return "\n".join(lines)
 
 

@@ -91,6 +91,9 @@ def test_times_are_told_over_the_fastest_dense_network_and_marked_where_they_sca
     assert "* Units cut out: 90% (97.0% right) 12x for 1 at once and ~3.2x for 100 at once." in text
     assert "* Zeros that are multiplied: 90% (97.0% right) 0.98x for 1 at once." in text
     assert "* tf.sparse, 64 at once: 0.1x TensorFlow's dense products." in text
+    some = pd.DataFrame(rows[:2], columns=names).assign(accuracy=0.97)
+    alone = findings.of_times(some)
+    assert "tf.sparse" not in alone and "multiplied" not in alone and "Units cut out" in alone
 
 
 @pytest.mark.parametrize(("asked", "near"), [(0.9, "0.9"), (0.6, "0.5"), (1.0, "0.9")])
