@@ -50,7 +50,8 @@ def choosing(cells):
     """Return what does it for units, as a sentence."""
     greedy = cells.loc["units, greedy | 90%"]
     return (
-        f"**Whole units can go, too.** Without 90% of them, retrained for as long, each at its own rate, it is "
+        "**Whole units can go, too.** Without 90% of them, retrained for as long, each at its own "
+        "rate, it is "
         f"{cells.loc['units by norm | 90%', 'retrained']} where they went by norm, "
         f"{greedy['retrained']} where they were chosen greedily, {greedy['repaired, retrained']} "
         "where these were repaired before; a network of that size trained from scratch has "
