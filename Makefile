@@ -27,12 +27,12 @@ check: $(ENV)/ready  ## in two minutes: form, and all tests but those of noteboo
 	$(BIN)/ruff format --check . && $(BIN)/ruff check .
 	$(PYTEST) -m "not slow and not more and not notebooks and not processes and not architectures and $(ELSEWHERE)"
 
-test: $(ENV)/ready  ## in six: all that a change here could break
+test: $(ENV)/ready  ## in six: all that a change here could break; with SLOW=1 the rest too
 	$(BIN)/ruff format --check . && $(BIN)/ruff check .
-	$(PYTEST) -m "not slow and $(ELSEWHERE)"
+	$(if $(SLOW),PRUNINGLIB_ALL_EXAMPLES=1) $(PYTEST) -m "$(if $(SLOW),,not slow and) $(ELSEWHERE)"
 
-test-all: test  ## the rest too: more of the same kinds, and properties on all examples
-	PRUNINGLIB_ALL_EXAMPLES=1 $(PYTEST) -m "(slow or hypothesis) and $(ELSEWHERE)"
+test-all:  ## that rest in one go with them: more of the same kinds, and properties on all examples
+	$(MAKE) test SLOW=1
 
 test-studies: $(ENV)/ready  ## all studies on the embedded digits, in runs/studies_quick, in some minutes
 	rm -rf runs/studies_quick

@@ -27,19 +27,19 @@ ADDRESS = "https://github.com/someone/fork"
 
 BLOCK = re.compile(r"```python\n(.*?)```\n(?:\n```\n(.*?)```)?", re.DOTALL)
 RUN = {"README.md": 1, "docs/guide.md": 5}  # how many of its blocks print
-PRINTING = [(page, number) for page, count in RUN.items() for number in range(count)]
+GUIDE = pytest.param("docs/guide.md", marks=pytest.mark.slow)
 
 
-@pytest.fixture(scope="module")
-def printed(tmp_path_factory):
-    """{page: pairs of what it says that a block prints, and what the block prints}.
+@pytest.fixture(params=["README.md", GUIDE], scope="module")
+def printed(request, tmp_path_factory):
+    """A page, and pairs of what it says that a block prints and what the block prints.
 
     Over 10 s, for the networks are as large as those shown; but times, which are not printed, are
     measured only as often as it takes to have quartiles.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "time_models", partial(time_models, limit=10))
-        return {page: run_blocks(page, tmp_path_factory) for page in RUN}
+        return request.param, run_blocks(request.param, tmp_path_factory)
 
 
 def run_blocks(page, tmp_path_factory):
@@ -54,21 +54,18 @@ def run_blocks(page, tmp_path_factory):
 
 
 @pytest.mark.notebooks
-def test_every_block_that_prints_shows_its_output(printed):
-    assert {page: len(pairs) for page, pairs in printed.items()} == RUN
-    assert all(expected and found for pairs in printed.values() for expected, found in pairs)
-
-
-@pytest.mark.notebooks
-@pytest.mark.parametrize(("page", "block"), PRINTING)
-def test_the_examples_print_what_the_page_says(printed, page, block):
-    expected, found = (re.split(r"\s+", text.strip()) for text in printed[page][block])
-    assert len(expected) == len(found)
-    for one, other in zip(expected, found, strict=True):
-        if re.fullmatch(r"[01]\.\d+", one):  # accuracies depend on the machine a little
-            assert float(other) == pytest.approx(float(one), abs=0.03)
-        else:
-            assert other == one
+def test_the_examples_print_what_the_page_says(printed):
+    page, pairs = printed
+    assert len(pairs) == RUN[page]
+    for pair in pairs:
+        assert all(pair), pair
+        expected, found = (re.split(r"\s+", text.strip()) for text in pair)
+        assert len(expected) == len(found), pair
+        for one, other in zip(expected, found, strict=True):
+            if re.fullmatch(r"[01]\.\d+", one):  # accuracies depend on the machine a little
+                assert float(other) == pytest.approx(float(one), abs=0.03), pair
+            else:
+                assert other == one, pair
 
 
 # ---- numbers
