@@ -15,7 +15,7 @@ from pruninglib.experiments.tables import NOUNS
 
 MNIST = {"mnist": "MNIST"}
 FIVE = {f"{folder}_5_seeds": label for folder, label in NAMES.items()}
-SWEPT = ["0%", "50%", "60%", "70%", "80%", "90%", "95%", "97%", "99%"]
+SHOWN = ["0%", "50%", "80%", "90%", "95%", "99%"]  # of more that were measured
 ONCE = "at once, repaired"
 EACH = ["dataset", "removed"]
 precisely = partial(percent, digits=2)
@@ -42,7 +42,7 @@ def within(rows):
 def sweep():
     """Return what pruning alone does."""
     rows, also = recovered("1_prune_sweep")
-    rows = pd.concat([rows[rows["removed"].isin(SWEPT)], within(rows)])
+    rows = pd.concat([rows[rows["removed"].isin(SHOWN)], within(rows)])
     return table(rows, ["removed"], ["dataset", "method"], also=also)
 
 
@@ -166,15 +166,15 @@ def retraining():
     """Return how far retraining as published brings networks back."""
     parts = [claimed(name) for name in ("weights", "units")]
     rows = pd.concat(part.assign(treatment=treatments(part)) for part in parts)
-    return table(rows[rows["removed"].isin(SWEPT)], EACH, ["method", "treatment"])
+    return table(rows[rows["removed"].isin(SHOWN)], EACH, ["method", "treatment"])
 
 
 def schedules():
-    """Return which schedule, rate and teacher were tried on validation images."""
-    rows = labelled(pd.read_csv(text.RESULTS / "choose_retraining.csv"))
+    """Return which schedule, rate and teacher were tried on validation images, at one sparsity."""
+    rows = labelled(pd.read_csv(text.RESULTS / "choose_retraining.csv")).query("removed == '97%'")
     rows["schedule"] = rows["schedule"].where(rows["distillation"] == 0, "distilled")
-    index = ["dataset", "method", "start", "removed"]
-    rows = rows.sort_values(index, ascending=[False, False, True, True])
+    index = ["dataset", "method", "start"]
+    rows = rows.sort_values(index, ascending=[False, False, True])
     best = rows.loc[rows.groupby([*index, "schedule"], sort=False)["accuracy"].idxmax()]
     rates = best["learning_rate"].map(" ({:g})".format)
     best["cell"] = best["accuracy"].map("{:.1%}".format) + rates
@@ -203,19 +203,6 @@ def large():
     return table(read("frontier_errors"), ["dataset"], ["removed"], precisely)
 
 
-def tried():
-    """Return what was tried for gradual pruning, on validation images."""
-    rows = pd.read_csv(text.RESULTS / "choose_gradual.csv")
-    names = list(rows.columns[: rows.columns.get_loc("seed")])
-    begun, changed = rows.iloc[0], []
-    for _, row in rows.iterrows():
-        shown = [name for name in names if row[name] != begun[name]] or names
-        changed.append(", ".join(f"{name} {row[name]}" for name in shown))
-    rows = rows.assign(changed=changed).rename(columns=lambda name: name.replace("_error", ""))
-    errors = rows.melt(["changed", "seed"], ["validation", "training"], "on", "accuracy")
-    return table(errors, ["changed"], ["on"], precisely)
-
-
 def few_units():
     """Return how far networks with a few units get."""
     rows, spread = read("few_units_accuracy"), read("few_units_spread")
@@ -234,7 +221,8 @@ def dead():
 def runtimes():
     """Return how fast shrunk and sparse networks are in each runtime's best."""
     times, found = (read(f"runtimes_{name}", MNIST) for name in ("times", "accuracy"))
-    found = found.query("stage == 'retrained' and sparsity > 0.25")
+    times, found = (rows[rows["removed"].isin(SHOWN[1:])] for rows in (times, found))
+    found = found[found["stage"] == "retrained"]
     stages = found["method"].map({"unit": "shrunk", "weight": "sparse"})
     return speeds(times, found.assign(stage=stages))
 
@@ -242,7 +230,7 @@ def runtimes():
 def storage():
     """Return how many bytes pruned networks take in files."""
     rows = read("storage_bytes", MNIST)
-    rows = rows.query("sparsity > 0.25 or sparsity == 0 and method == 'weight'")
+    rows = rows[rows["removed"].isin(SHOWN)].query("sparsity > 0 or method == 'weight'")
     rows = rows.sort_values("method", ascending=False, kind="stable")
     rows.index = pd.Index(rows["method"] + " | " + rows["removed"], name="pruned | removed")
     forms = [".keras", ".tflite", ".npz", ".npz, float16", ".npz, 16 values"]
@@ -284,6 +272,6 @@ SECTIONS = {
     measured.__name__: section(name, measured)
     for name, measured in zip((*FOUR, *STUDIES), ASKING, strict=True)
 }
-SECTIONS |= {more.__name__: more for more in (merging, schedules, large, tried, dead)}
+SECTIONS |= {more.__name__: more for more in (merging, schedules, large, dead)}
 SECTIONS["running_times"] = running_times
 GUIDE = {"story": story}
