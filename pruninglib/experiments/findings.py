@@ -1,6 +1,5 @@
 """Say what a table shows: sentences with its numbers, as Markdown, for the end of a notebook."""
 
-import numpy as np
 import pandas as pd
 
 from pruninglib.experiments.evaluation import kernel_statistics
@@ -36,43 +35,25 @@ def of_recovery(table):
     """Return what comes back, and with how many zeros, of networks whose weights were pruned.
 
     Args:
-        table: rows of `recovery_sweep` with a column `treatment`, see `treatments`; sparsity 0,
-            the control, among them.
+        table: rows of `recovery_sweep` with a column `treatment`, see `treatments`: pruned,
+            retrained with the mask held and free, repaired; sparsity 0, the control, among them.
     """
-    lines = [_begin(table), ""]
-    means = table.groupby(["treatment", "sparsity"])["accuracy"].mean()
-    dense = means.get(("pruned", 0.0), np.nan)
-    if "retrained" in means:
-        kept = means["retrained"][lambda a: (a >= dense - 0.01) & (a.index > 0)]
-        last = means["retrained"].index[-1]
-        ends = f"up to {kept.index[-1]:.0%}" if len(kept) else "at none of these sparsities"
-        lines.append(
-            f"* With the mask held, retraining keeps the accuracy within a point of the dense "
-            f"network {ends}; at {last:.0%} it ends {_points(dense - means['retrained', last])} "
-            "below it."
-        )
-        if ("repaired, retrained", last) in means:
-            gain = means["repaired, retrained", last] - means["retrained", last]
-            lines.append(f"* A repair before it changes that by {_points(gain, '+')}.")
-    control = table[(table["sparsity"] == 0) & (table["stage"] == "retrained")]
-    if len(control):
-        said = f"{percent(control['accuracy'])} after the same retraining, nothing pruned."
-        lines.append(f"* The control: {said}")
-    for sparsity, rows in table[table["sparsity"] > 0].groupby("sparsity"):
-        held = rows[rows["mask"] != "free"]
-        found = [
-            f"{name.replace(', ', ' and ')} {percent(group['accuracy'])}"
-            for name, group in held.groupby("treatment", sort=False)
+    control = table[(table["sparsity"] == 0) & (table["stage"] == "retrained")]["accuracy"]
+    of = dict(list(table[table["sparsity"] > 0].groupby("treatment")))
+    told = {treatment: _levels(rows) for treatment, rows in of.items()}
+    left = _levels(of["retrained, mask free"], "measured_sparsity")
+    return "\n".join(
+        [
+            _begin(table),
+            "",
+            f"* Pruned, it has {told['pruned']}. Retrained with the mask held, "
+            f"{told['retrained']}; the dense network, retrained alike, {percent(control)}.",
+            f"* With the mask free {told['retrained, mask free']}, but then it is no longer "
+            f"sparse: zeros are {left}.",
+            f"* Repaired, without labels or training, {told['repaired']}; retrained after that, "
+            f"{told['repaired, retrained']}.",
         ]
-        line = f"* Without {sparsity:.0%} of the weights: {', '.join(found)}."
-        free = rows[rows["mask"] == "free"]
-        if len(free):
-            line += (
-                f" With the mask free {percent(free['accuracy'])}, but then only "
-                f"{percent(free['measured_sparsity'])} of the weights are zero."
-            )
-        lines.append(line)
-    return "\n".join(lines)
+    )
 
 
 def of_sizes(table):
@@ -83,36 +64,28 @@ def of_sizes(table):
             "unit", "greedy unit" and "weight"; and rows of the method "from scratch", networks of
             the same size trained from the start.
     """
-    of = table.groupby(["method", "treatment", "sparsity"])["accuracy"]
-    found, mean = {key: percent(values) for key, values in of}, of.mean()
-    left = table.groupby(["method", "sparsity"])["parameters"].mean()
-    lines, both = [_begin(table), ""], "repaired, retrained"
-    sparsities = sorted(set(table.loc[table["method"] == "greedy unit", "sparsity"]))
-    gains = [
-        f"{_points(mean['greedy unit', both, s] - mean['from scratch', 'trained', s], '+')} at "
-        f"{s:.0%}"
-        for s in sparsities
-    ]
-    lines.append(
-        f"* Cut from a large network (greedy, both), against that size from scratch: {_and(gains)}."
+    told = {key: _levels(rows) for key, rows in table.groupby(["method", "treatment"])}
+    norm, greedy = (
+        [told[method, how] for how in ("repaired", "retrained", "repaired, retrained")]
+        for method in ("unit", "greedy unit")
     )
-    for s in sparsities:
-        lines.append(
-            f"* Without {s:.0%} of the units, {left['greedy unit', s]:,.0f} weights left: "
-            f"{found['from scratch', 'trained', s]} from scratch; "
-            + "; ".join(
-                f"{name} {found[method, 'retrained', s]} retrained, "
-                f"{found[method, 'repaired', s]} repaired, {found[method, both, s]} both"
-                for method, name in (("unit", "by norm"), ("greedy unit", "chosen greedily"))
-            )
-            + "."
-        )
-    for s in sorted(set(table.loc[table["method"] == "weight", "sparsity"]) - {0.0}):
-        lines.append(
-            f"* Without {s:.0%} of the weights, {left['weight', s]:,.0f} left: "
-            f"{found['weight', both, s]} repaired and retrained."
-        )
-    return "\n".join(lines)
+    small = [f"{n:,.0f}" for n in table.query("method == 'from scratch'").parameters.unique()]
+    sparse = table.query("method == 'weight'").groupby("sparsity")["parameters"].mean()
+    return "\n".join(
+        [
+            _begin(table),
+            "",
+            f"* Chosen greedily, repaired and retrained, it has {greedy[2]} of the units removed, "
+            f"{_and(small)} weights left; trained from scratch at that size, "
+            f"{told['from scratch', 'trained']}.",
+            f"* Chosen by norm and retrained, as published projects did, {norm[1]}; repaired "
+            f"before, {norm[2]}. Chosen greedily and only retrained, {greedy[1]}.",
+            f"* Repaired and never trained again, by norm {norm[0]}, greedily {greedy[0]}.",
+            f"* Weights pruned one by one, repaired and retrained, "
+            f"{told['weight', 'repaired, retrained']}, "
+            f"{_and([f'{count:,.0f}' for count in sparse])} left.",
+        ]
+    )
 
 
 def of_times(table, tf_sparse=None):
@@ -250,8 +223,10 @@ def _begin(table):
     return f"On {where}, {seeds}." + (f" Dense {percent(found.first())}." if one else "")
 
 
-def _points(share, sign=""):
-    return f"{100 * share:{sign}.1f} points"
+def _levels(rows, column="accuracy"):
+    """Return a column's mean and spread at each sparsity, from the lowest on."""
+    levels = rows.groupby("sparsity")[column]
+    return _and([f"{percent(values)} at {sparsity:.0%}" for sparsity, values in levels])
 
 
 def _and(parts):
