@@ -1,10 +1,13 @@
 """The sections of README.md: findings, headline, notebooks, studies, claims."""
 
+import json
+
 import pandas as pd
 
 from evidence.claims import page
 from evidence.claims import rules as judging
 from evidence.claims import tables as claim_tables
+from evidence.pages import text
 from evidence.pages.notebooks import FOUR, STUDIES, address, badge, place, question, takes
 from evidence.pages.results import MNIST, controlled, fastest
 from evidence.pages.text import WAITING, figure, markdown, pivot, read, seeds
@@ -31,18 +34,32 @@ def findings():
     except FileNotFoundError:
         about = "MNIST"
         said = [f"What brings accuracy back, and what choosing units adds? {WAITING.strip()}"]
-    lines = [f"On {about}:", "", *(f"* {sentence}" for sentence in [*said, speeding()])]
+    lines = [
+        f"Accuracy on {about}{trained()}",
+        "",
+        *(f"* {sentence}" for sentence in [*said, speeding()]),
+    ]
     return "\n".join(lines)
+
+
+def trained():
+    """Return how long the networks of the findings were trained, as a sentence."""
+    asked = json.loads((text.RESULTS / "mnist" / "controls.json").read_text())["parameters"]
+    return (
+        f". Networks were trained for {asked['epochs']} epochs, and retrained for "
+        f"{asked['weight_iterations']:,} iterations where weights went, "
+        f"{asked['iterations']:,} where units did; the notebooks train for less, and show less."
+    )
 
 
 def mending(cells):
     """Return what does it for weights, as a sentence."""
     pruned, repaired, retrained, both, scratch = cells
     return (
-        f"**Most weights can go, if the rest is mended.** Without 95% of them {pruned} is left; a "
-        f"repair in closed form, without labels, makes it {repaired} (retraining gets there in "
-        f"{PRICE} the time, with labels); 500 iterations of retraining make it {retrained}, both "
-        f"{both}; new weights in the same places, from scratch, have {scratch}."
+        f"**Most weights can go, if the rest is mended.** Without 95% of them {pruned}; repaired "
+        f"by least squares, without labels, {repaired} (retraining gets there in {PRICE} the time, "
+        f"with labels); retrained {retrained}; both {both}. New weights with the same mask, "
+        f"trained from scratch, {scratch}."
     )
 
 
@@ -50,12 +67,11 @@ def choosing(cells):
     """Return what does it for units, as a sentence."""
     greedy = cells.loc["units, greedy | 90%"]
     return (
-        "**Whole units can go, too.** Without 90% of them, retrained for as long, each at its own "
-        "rate, it is "
-        f"{cells.loc['units by norm | 90%', 'retrained']} where they went by norm, "
-        f"{greedy['retrained']} where they were chosen greedily, {greedy['repaired, retrained']} "
-        "where these were repaired before; a network of that size trained from scratch has "
-        f"{greedy['from scratch']}."
+        "**Whole units (neurons) can go, too.** Without 90% of them, retrained, "
+        f"{cells.loc['units by norm | 90%', 'retrained']} where the units of the smallest norm "
+        f"went, {greedy['retrained']} where those to keep were chosen one after another "
+        f"(greedily), {greedy['repaired, retrained']} where these were repaired before. A network "
+        f"of that size trained from scratch: {greedy['from scratch']}."
     )
 
 
@@ -68,12 +84,13 @@ def speeding():
         for ratio, row in (("speed_up", "shrunk | 90%"), ("speed_up_fastest", "sparse | 90%"))
     )
     return (
-        f"**Only what is cut out saves time.** Masks alone: {masked:.2f}x. Without 90% of the "
-        "units, shrunk, over the dense network in the same runtime: "
-        f"{shrunk['batch 1']} for single images, {shrunk['batch 256']} in batches of 256, "
-        f"{shrunk['batch 10,000']} in batches of 10,000 (~: the ratio scatters). Without 90% of "
-        f"the weights, over the fastest dense one: {sparse['batch 32']} in batches of 32, "
-        f"{sparse['batch 10,000']} in batches of 10,000."
+        f"**Only what is cut out saves time.** Zeros that are multiplied: {masked:.2f}x as fast. "
+        f"Without 90% of the units, shrunk: {shrunk['batch 1']} for single images, "
+        f"{shrunk['batch 10,000']} in batches of 10,000, over the dense network in the same "
+        "runtime. Without 90% of the weights, by products that skip the zeros: "
+        f"{sparse['batch 1']} for single images, {sparse['batch 32']} in batches of 32, "
+        f"{sparse['batch 10,000']} in batches of 10,000, over the dense network in the runtime "
+        "that is fastest for it (~: the ratio scatters)."
     )
 
 
@@ -86,9 +103,10 @@ def headline():
         return drawn + WAITING
     rows = [f"{method} | {level}" for method, levels in SHOWN.items() for level in levels]
     return (
-        f"{drawn}\n{markdown(cells.loc[rows])}\n{about}; the dense network has "
-        f"{cells.loc['weights | 0%', 'pruned']}. Weights went by magnitude; units by norm with the "
-        "same retraining, Fashion-MNIST and more stand in [results](docs/results.md#controls).\n"
+        f"{drawn}\n{markdown(cells.loc[rows])}\nFigure: notebook 3 with five seeds, bands "
+        f"are one standard deviation. Table: study controls. {about}; the dense network has "
+        f"{cells.loc['weights | 0%', 'pruned']}; weights went by magnitude. Units by norm, "
+        "Fashion-MNIST and more: [results](docs/results.md#controls).\n"
     )
 
 

@@ -95,7 +95,6 @@ def of_times(table, tf_sparse=None):
         table: rows of `timing_sweep`, one for each network and batch size, with a column accuracy.
         tf_sparse: rows of `time_models`, tf.sparse and then TensorFlow's dense products; or None.
     """
-    scatters = (~table["steady_ratios"].astype(bool)).mean()
     words = {
         "masked": ("Zeros that are multiplied", "speed_up"),
         "shrunk": ("Units cut out", "speed_up_fastest"),
@@ -103,8 +102,7 @@ def of_times(table, tf_sparse=None):
     }
     lines = [
         "Times as fast as the dense network in the runtime that is fastest for it (masked: in the "
-        "same one); ~ where the quartiles are further apart than a quarter, "
-        f"{scatters:.0%} of all.",
+        "same one); ~: the ratio scatters, its quartiles further apart than a quarter of it.",
         "",
     ]
     for stage, (what, column) in words.items():

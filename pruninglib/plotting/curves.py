@@ -217,7 +217,7 @@ def accuracy_against_time(table, ax):
 def _explained(ax, steady):
     """Say in the legend what hollow points are, if there are any."""
     if not steady.astype(bool).all():
-        ax.plot([], [], "o", color="0.3", markerfacecolor="white", label="hollow: it scatters")
+        ax.plot([], [], "o", color="0.3", markerfacecolor="white", label="hollow: times scatter")
     return ax
 
 

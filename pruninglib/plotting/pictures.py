@@ -87,7 +87,7 @@ def histogram(values, ax, label="", **style):
     values = np.concatenate([np.ravel(part) / np.mean(part) for part in values])
     bins = np.linspace(0, 3, 61)
     ax.hist(values, bins, density=True, histtype="stepfilled", alpha=0.5, label=label, **style)
-    ax.set(yticks=[], xlabel="over the mean of the layer", xlim=(0, 3))
+    ax.set(yticks=[], xlabel="divided by the layer's mean", ylabel="frequency", xlim=(0, 3))
     return ax
 
 

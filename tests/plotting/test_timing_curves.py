@@ -95,7 +95,7 @@ def test_hollow_points_are_explained_where_there_are_any(ax):
     curves.accuracy_against_time(points.assign(steady=True), ax)
     assert not [name for name in lines(ax) if "hollow" in name]
     curves.accuracy_against_time(points, ax)
-    assert [name for name in lines(ax) if "hollow" in name] == ["hollow: it scatters"]
+    assert [name for name in lines(ax) if "hollow" in name] == ["hollow: times scatter"]
 
 
 def test_every_runtime_looks_different():
