@@ -11,6 +11,7 @@ from pruninglib.experiments.timing import time_models
 from pruninglib.pruning.criteria import unit_norm
 from pruninglib.structure.activations import layer_outputs
 from pruninglib.structure.costs import count_macs, count_parameters, file_bytes
+from pruninglib.structure.examples import examples
 from pruninglib.structure.graph import check_model
 from pruninglib.structure.layers import kernel_values
 from pruninglib.structure.prunable import logits_layers, prunable_layers
@@ -104,7 +105,7 @@ def dead_units(model, inputs):
 
     Args:
         model: a Sequential or Functional model, else ValueError; it is left as it is.
-        inputs: array of examples; for a model with several inputs a list of arrays, in order.
+        inputs: unlabelled examples, as in `activation_aware`.
 
     >>> model = pl.make_mlp(4, [6, 5], 3)
     >>> pruned = pl.prune(model, pl.make_masks(model, pl.unit_norm, 0.5))
@@ -115,7 +116,7 @@ def dead_units(model, inputs):
     check_model(model)
     logits = logits_layers(model)
     low, high = {}, {}
-    for name, values in layer_outputs(model, inputs):
+    for name, values in layer_outputs(model, examples(model, inputs)):
         if name not in logits:
             low[name] = np.minimum(low.get(name, np.inf), values.min(axis=0))
             high[name] = np.maximum(high.get(name, -np.inf), values.max(axis=0))

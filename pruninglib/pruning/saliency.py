@@ -6,11 +6,11 @@ leaves the model as it is.
 
 import numpy as np
 
-from pruninglib.backend import keras
 from pruninglib.progress_line import progress
 from pruninglib.structure.activations import layer_rows
+from pruninglib.structure.examples import examples, labelled, structured
 from pruninglib.structure.graph import check_model, dense_chain
-from pruninglib.structure.layers import axes_within_units, kernel_of
+from pruninglib.structure.layers import array_of, axes_within_units, kernel_of
 from pruninglib.structure.prunable import prunable_layers
 from pruninglib.structure.targets import targets
 
@@ -20,11 +20,12 @@ def activation_aware(model, inputs):
 
     Args:
         model: a Sequential or Functional model; it is left as it is.
-        inputs: unlabelled examples, an array of the model's input shape; ValueError for others.
+        inputs: unlabelled examples: an array, for several inputs a list or dict of arrays, or
+            batches, such as a tf.data.Dataset; ValueError for others.
 
-    Returns {layer name: scores of the kernel's shape} for the Dense and ungrouped Conv2D layers
-    outside nested models that are called once. `make_masks` ranks the scores of a layer together;
-    Sun et al. rank those of each unit apart.
+    Returns {layer name: scores of the kernel's shape} for the Dense and ungrouped Conv1D and
+    Conv2D layers that are called once, those of nested models, too. `make_masks` ranks the scores
+    of a layer together; Sun et al. rank those of each unit apart.
 
     >>> model = pl.make_mlp(4, [6, 5], 3)
     >>> scores = activation_aware(model, np.ones((9, 4)))
@@ -33,11 +34,11 @@ def activation_aware(model, inputs):
     """
     check_model(model)
     scores = {}
-    for layer, chunks in layer_rows(model, inputs):
-        kernel = np.asarray(layer.kernel)
+    for name, layer, chunks in layer_rows(model, examples(model, inputs)):
+        kernel = array_of(layer.kernel)
         squares = sum(np.square(x).sum(axis=0, dtype=np.float64) for x in chunks())
         norms = np.sqrt(squares)[: kernel[..., 0].size]
-        scores[layer.name] = np.abs(kernel) * norms.reshape(*kernel.shape[:-1], 1)
+        scores[name] = np.abs(kernel) * norms.reshape(*kernel.shape[:-1], 1)
     return scores
 
 
@@ -50,7 +51,7 @@ def greedy_units(model, inputs):
     Args:
         model: a chain of Dense layers, with activations and dropout between them; ValueError for
             others. It is left as it is.
-        inputs: unlabelled examples, an array of the model's input shape.
+        inputs: unlabelled examples, as in `activation_aware`.
 
     Returns {layer name: scores (units,) in (0, 1]} for all Dense layers but the last.
 
@@ -66,13 +67,14 @@ def greedy_units(model, inputs):
     except ValueError as error:
         raise ValueError(f"greedy_units chooses in chains of Dense layers only. {error}") from error
     scores, before = {}, None
-    for layer, chunks in progress(layer_rows(model, inputs), "layer", number):
+    rows = layer_rows(model, examples(model, inputs))
+    for name, layer, chunks in progress(rows, "layer", number):
         if before is not None:
             gram = _gram(chunks(), centred=layer.use_bias)
-            order = forward_selection(gram, np.asarray(layer.kernel))
-            scores[before.name] = np.empty(len(order))
-            scores[before.name][order] = 1 - np.arange(len(order)) / len(order)
-        before = layer
+            order = forward_selection(gram, array_of(layer.kernel))
+            scores[before] = np.empty(len(order))
+            scores[before][order] = 1 - np.arange(len(order)) / len(order)
+        before = name
     return scores
 
 
@@ -92,7 +94,8 @@ def taylor(model, inputs, labels, units=False, batch_size=128):
 
     Args:
         model: a model compiled with the loss L, else ValueError; it is left as it is.
-        inputs, labels: array of the model's input shape, and integer labels.
+        inputs, labels: as `fit` takes them, or integer labels also where the loss wants them
+            one-hot; or, with labels=None, batches that hold both, such as a tf.data.Dataset.
         units: whether to score units.
         batch_size: examples in a batch.
 
@@ -106,19 +109,23 @@ def taylor(model, inputs, labels, units=False, batch_size=128):
     if model.loss is None:
         raise ValueError("The model has no loss. Compile it: model.compile(loss=...).")
     summed = [axes_within_units(layer) for layer in layers.values()]
-    loss, labels = keras.losses.get(model.loss), targets(labels, model.loss, model.output_shape[-1])
+    arrays, labels = labelled(model, inputs, labels)
+    if len(model.outputs) == 1:
+        labels = targets(labels, model.loss, model.output_shape[-1])
 
     @tf.function
     def products(x, y):
         with tf.GradientTape() as tape:
-            value = tf.reduce_mean(loss(y, model(x, training=False)))
+            outputs = model(x, training=False)
+            value = model.compute_loss(x, y, outputs)  # what `fit` minimises, penalties included
         variables = [kernel.value for kernel in kernels.values()]
         found = [w * g for w, g in zip(variables, tape.gradient(value, variables), strict=True)]
         return [
             tf.reduce_sum(p, axes) if units else p for p, axes in zip(found, summed, strict=True)
         ]
 
-    batches = tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(batch_size)
+    pairs = (structured(model, arrays), labels)
+    batches = tf.data.Dataset.from_tensor_slices(pairs).batch(batch_size)
     sums = [0.0] * len(kernels)
     for x, y in batches:
         sums = [total + product**2 for total, product in zip(sums, products(x, y), strict=True)]

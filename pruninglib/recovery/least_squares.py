@@ -21,24 +21,17 @@ def fit(chunks, start, kept, ridge=1e-2, passes=0):
             that is positive; a majorisation, so that |relu(X W) - relu(T)|^2 falls from pass to
             pass, except where the target is positive and the output is not.
 
-    With passes=0 the error on the rows is at most that of `start`. Raises ValueError for fewer
-    rows than a unit has weights to fit, and if the products overflow.
+    With passes=0 the error on the rows is at most that of `start`; what few rows do not decide
+    stays as it is in `start`. Raises ValueError if the products overflow.
     """
     start = np.where(kept, start, 0).astype(np.float64)
     gram, right = np.zeros((len(start), len(start))), np.zeros_like(start)
-    count = 0
     for x, targets in chunks():
         with np.errstate(over="ignore", invalid="ignore"):  # an error below
             gram += x.T @ x
             right += x.T @ targets
-        count += len(x)
         if x.dtype == np.float32:
             ridge = max(ridge, 1e-5)
-    unknowns = int(kept.sum(axis=0).max(initial=0))
-    if count < unknowns:
-        raise ValueError(
-            f"{count} rows of inputs for a unit with {unknowns} weights to fit. Pass more inputs."
-        )
     if not (np.isfinite(gram).all() and np.isfinite(right).all()):
         raise ValueError("The products of the inputs overflow. Scale the inputs down.")
     squares = np.diag(gram)

@@ -7,7 +7,9 @@ data, `merge_units` merges removed units into the kept ones most similar to them
 """
 
 import warnings
+from functools import reduce
 from itertools import pairwise
+from zlib import crc32
 
 import numpy as np
 
@@ -19,15 +21,17 @@ from pruninglib.registered import HoldMask
 from pruninglib.structure.activations import (
     IN_MEMORY,
     assign_matrix,
-    check_inputs,
     distances,
     layer_rows,
     matrix,
 )
 from pruninglib.structure.copying import fresh_copy
+from pruninglib.structure.examples import examples
 from pruninglib.structure.graph import check_model, dense_chain
 from pruninglib.structure.layers import constrained
 from pruninglib.structure.prunable import check_same_kernels, prunable_layers
+
+ENOUGH = 5  # rows for each weight, from which a repair helps on other inputs, too
 
 
 def repair(pruned, dense, inputs, ridge=1e-2, passes=3):
@@ -38,9 +42,9 @@ def repair(pruned, dense, inputs, ridge=1e-2, passes=3):
     Args:
         pruned: a model that holds masks, from `prune`. Both models are left as they are.
         dense: the model that was pruned.
-        inputs: unlabelled examples, a few thousand, an array of the model's input shape. Memory:
-            up to 1 GB for the activations of each model, 1 GB for a layer's problem and 2 GB for
-            its factors; what does not fit is computed in chunks, again when needed.
+        inputs: unlabelled examples, a few thousand, as in `activation_aware`. Memory: up to 1 GB
+            for the activations of each model, 1 GB for a layer's problem and 2 GB for its factors;
+            what does not fit is computed in chunks, again when needed.
         ridge: how strongly weights are kept near their values, relative to the mean square of
             the layer's inputs. Above 0, so that constant, dead or dependent inputs do no harm; at
             least 1e-5 is used. Chosen on validation images (evidence/choices/repair.py) between
@@ -49,14 +53,17 @@ def repair(pruned, dense, inputs, ridge=1e-2, passes=3):
         passes: how often a layer whose own activation is ReLU is fitted again, to ignore errors
             that the ReLU cuts off anyway. 0 is faster and less accurate.
 
-    The masks stay held, and so do the layers' own constraints. Dense and ungrouped Conv2D layers
-    outside nested models that are called once are fitted, even without a mask, such as the
-    logits; others stay. Each unit is a problem of its own: its kept inputs and its bias. The
-    outputs for these inputs end at least as near to those of the dense model (in mean square) as
-    they were: if they would not, the weights of `pruned` are kept and a warning says so.
+    The masks stay held, and so do the layers' own constraints. Dense and ungrouped Conv1D and
+    Conv2D layers that are called once are fitted, those of nested models and those without a mask,
+    such as the logits, too; others stay, and a warning names those of them that hold masks. Each
+    unit is a problem of its own: its kept inputs and its bias. The outputs for these inputs end at
+    least as near to those of the dense model (in mean square) as they were: if they would not, the
+    weights of `pruned` are kept and a warning says so. Where a layer has few rows for its weights
+    (under five for each), so it is if a repair on four fifths of the inputs, a trial that takes as
+    long again, does not bring the others nearer.
 
-    Raises ValueError if `pruned` holds no mask or has other layers than `dense`, for inputs with
-    NaN or whose squares overflow, and for fewer rows than a unit has weights to fit.
+    Raises ValueError if `pruned` holds no mask or has other layers than `dense`, and for inputs
+    with NaN or whose squares overflow.
 
     >>> model = pl.make_mlp(4, [6, 5], 3)
     >>> pruned = pl.prune(model, pl.make_masks(model, pl.magnitude, 0.5))
@@ -65,33 +72,78 @@ def repair(pruned, dense, inputs, ridge=1e-2, passes=3):
     0.5
     """
     _check(pruned, dense, ridge)
-    inputs = check_inputs(pruned, inputs)
-    repaired = fresh_copy(pruned)
-    both = zip(layer_rows(repaired, inputs), layer_rows(dense, inputs), strict=True)
-    number = len(prunable_layers(dense))
-    for (layer, chunks), (target, target_chunks) in progress(both, "layer", number):
-        passes_here = passes if layer.activation is keras.activations.relu else 0
-        weights, kept = matrix(layer).copy(), _kept(layer)
-        alive, units = kept.any(axis=1) & _seen(chunks), kept.any(axis=0)
-        part = np.ix_(alive, units)  # all else is zero throughout: nothing to fit
-        problem = _problem(chunks, target_chunks, alive, matrix(target)[:, units])
-        try:
-            weights[part] = fit(problem, weights[part], kept[part], ridge, passes_here)
-        except ValueError as error:
-            raise ValueError(f"Layer {layer.name!r}: {error}") from error
-        assign_matrix(layer, weights)
-        _apply_constraints(layer)
+    inputs = examples(pruned, inputs)
+    repaired, fitted, few = _refitted(pruned, dense, inputs, ridge, passes)
+    if left_out := [
+        n for n, x in prunable_layers(pruned).items() if held_masks(x) and n not in fitted
+    ]:
+        warnings.warn(
+            f"The layers {left_out} of {pruned.name!r} hold masks, but were not refitted: repair "
+            "fits Dense and ungrouped Conv1D and Conv2D layers that are called once.",
+            stacklevel=2,
+        )
     before, after = distances([pruned, repaired], dense, inputs)
+    where = "for these inputs"
+    if few and after <= before:
+        rest, unseen = _split(inputs)
+        if len(rest[0]):  # else all examples are the same
+            where = "for inputs that it has not seen"
+            trial, *_ = _refitted(pruned, dense, rest, ridge, passes)
+            before, after = distances([pruned, trial], dense, unseen)
     if not after <= before:
         repaired.set_weights(pruned.get_weights())
         if before:  # else there was nothing to repair
             warnings.warn(
                 f"The repair of {pruned.name!r} would end further from the dense model than it "
-                f"began (squared difference {after:.3g} instead of {before:.3g}): its weights were "
-                "left as they were. A larger ridge or more inputs may help.",
+                f"began, {where} (squared difference {after:.3g} instead of {before:.3g}): its "
+                "weights were left as they were. A larger ridge or more inputs may help.",
                 stacklevel=2,
             )
     return repaired
+
+
+def _refitted(pruned, dense, inputs, ridge, passes):
+    """Return a refitted copy, the names of its refitted layers, and whether a fit had few rows.
+
+    Few: not `ENOUGH` for each weight that a unit has to fit, equal examples counted once.
+    """
+    repaired, fitted, few = fresh_copy(pruned), set(), False
+    different = len(set(_prints(inputs))) / len(inputs[0])
+    both = zip(layer_rows(repaired, inputs), layer_rows(dense, inputs), strict=True)
+    number = len(prunable_layers(dense))
+    for (name, layer, chunks), (_, target, target_chunks) in progress(both, "layer", number):
+        passes_here = passes if layer.activation is keras.activations.relu else 0
+        weights, kept = matrix(layer).copy(), _kept(layer)
+        seen, count = _seen(chunks)
+        alive, units = kept.any(axis=1) & seen, kept.any(axis=0)
+        part = np.ix_(alive, units)  # all else is zero throughout: nothing to fit
+        few |= different * count < ENOUGH * kept[part].sum(axis=0).max(initial=0)
+        problem = _problem(chunks, target_chunks, alive, matrix(target)[:, units])
+        try:
+            weights[part] = fit(problem, weights[part], kept[part], ridge, passes_here)
+        except ValueError as error:
+            raise ValueError(f"Layer {name!r}: {error}") from error
+        assign_matrix(layer, weights)
+        _apply_constraints(layer)
+        fitted.add(name)
+    return repaired, fitted, few
+
+
+def _prints(inputs):
+    """Return a number for each example, the same for equal ones."""
+    parts = [
+        [repr(each).encode() for each in array.tolist()] if array.dtype.kind in "OSU" else array
+        for array in map(np.ascontiguousarray, inputs)
+    ]
+    return [
+        reduce(lambda one, part: crc32(part, one), each, 0) for each in zip(*parts, strict=True)
+    ]
+
+
+def _split(inputs):
+    """Return four fifths of the examples and the others; equal ones are never parted."""
+    unseen = np.unique(_prints(inputs), return_inverse=True)[1] % 5 == 0
+    return [array[~unseen] for array in inputs], [array[unseen] for array in inputs]
 
 
 def _check(pruned, dense, ridge):
@@ -113,8 +165,12 @@ def _check_models(pruned, dense):
 
 
 def _seen(chunks):
-    """Return which inputs of a layer are nonzero in at least one row."""
-    return np.any([x.any(axis=0) for x in chunks()], axis=0)
+    """Return which inputs of a layer are nonzero in at least one row, and the number of rows."""
+    found, count = [], 0
+    for x in chunks():
+        found.append(x.any(axis=0))
+        count += len(x)
+    return np.any(found, axis=0), count
 
 
 def _problem(chunks, target_chunks, alive, weights):

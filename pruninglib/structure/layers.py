@@ -109,9 +109,16 @@ def number_of_units(layer):
     )
 
 
+def array_of(variable):
+    """Return the values of a variable as an array; half precision, which sums badly, as float32."""
+    values = keras.ops.convert_to_numpy(variable)
+    half = values.dtype.kind in "fV" and values.dtype.itemsize < 4
+    return values.astype(np.float32) if half else values
+
+
 def kernel_values(layer):
     """Return the layer's kernel as an array (..., units)."""
-    return units_last(layer, np.asarray(kernel_of(layer)))
+    return units_last(layer, array_of(kernel_of(layer)))
 
 
 def acts_on_each_unit(activation):

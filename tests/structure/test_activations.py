@@ -17,7 +17,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 from pruninglib.structure import activations
 from pruninglib.structure.activations import (
     assign_matrix,
-    check_inputs,
     layer_rows,
     matrix,
     rows,
@@ -31,7 +30,8 @@ def network(request):
 
 
 def all_rows(model, inputs):
-    return {layer: np.concatenate(list(chunks())) for layer, chunks in layer_rows(model, inputs)}
+    found = layer_rows(model, [inputs])
+    return {layer: np.concatenate(list(chunks())) for _, layer, chunks in found}
 
 
 def by_rows(layer, found):
@@ -68,6 +68,23 @@ def test_rows_of_a_convolution(settings, data_format, padding, bias):
     layer.build(x.shape)
     layer.set_weights(last.get_weights())
     assert_allclose(rows(layer, x) @ matrix(layer), expected.reshape(-1, 3), atol=1e-5)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *({"padding": padding} for padding in ("valid", "same", "causal")),
+        {"padding": "causal", "dilation_rate": 2},
+        {"strides": 2},
+    ],
+    ids=str,
+)
+def test_rows_of_a_convolution_of_one_dimension(settings, bias):
+    layer = layers.Conv1D(3, 3, use_bias=bias, bias_initializer="random_normal", **settings)
+    x = np.random.default_rng(0).normal(size=(2, 8, 4)).astype(np.float32)
+    expected = np.asarray(layer(x)).reshape(-1, 3)
+    assert_allclose(rows(layer, x) @ matrix(layer), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("make", [lambda: dense(3, None), lambda: dense(3, None, False)])
@@ -114,7 +131,7 @@ def test_rows_are_the_same_with_little_memory(in_memory, chunk, network, monkeyp
 
 def test_chunks_have_the_size_asked_for(monkeypatch):
     monkeypatch.setattr(activations, "CHUNK", 30)
-    (_, first), *_ = layer_rows(sequential(), np.ones((20, 4)))
+    (_, _, first), *_ = layer_rows(sequential(), [np.ones((20, 4), np.float32)])
     assert [chunk.shape for chunk in first()] == [(6, 5), (6, 5), (6, 5), (2, 5)]
     assert len(list(first())) == 4, "the chunks can be asked for again"
 
@@ -146,7 +163,7 @@ def test_what_is_computed_on_the_way_to_a_layer_stays_small_too(shape, monkeypat
     sizes.clear()
     monkeypatch.setattr(activations, "IN_MEMORY", 0)
     monkeypatch.setattr(activations, "CHUNK", 1000)
-    (_, first), (last, pooled) = layer_rows(model, images)
+    (_, _, first), (_, last, pooled) = layer_rows(model, [images])
     assert_allclose(by_rows(last, np.concatenate(list(pooled()))), expected, atol=1e-5)
     assert max(sizes) == 3 * 256
     assert max(chunk.size for chunk in first()) <= 1000
@@ -156,7 +173,7 @@ def test_what_is_computed_on_the_way_to_a_layer_stays_small_too(shape, monkeypat
 def test_rows_of_later_layers_see_weights_that_changed_meanwhile(in_memory, network, monkeypatch):
     monkeypatch.setattr(activations, "IN_MEMORY", in_memory)
     inputs, found = examples(network), {}
-    for layer, chunks in layer_rows(network, inputs):
+    for _, layer, chunks in layer_rows(network, [inputs]):
         found[layer] = np.concatenate(list(chunks()))
         assign_matrix(layer, matrix(layer) * 2 + 0.1)
     for layer, values in found.items():
@@ -190,12 +207,12 @@ def grouped():
     return keras.Sequential([keras.Input((6, 6, 2)), *parts, dense(2, name="b")])
 
 
-def one_dimensional():
-    parts = [dense(4, name="a"), layers.Conv1D(2, 2, name="conv"), layers.Flatten()]
-    return keras.Sequential([keras.Input((6, 3)), *parts, dense(2, name="b")])
+def three_dimensional():
+    parts = [dense(4, name="a"), layers.Conv3D(2, 2, name="conv"), layers.Flatten()]
+    return keras.Sequential([keras.Input((4, 3, 2, 3)), *parts, dense(2, name="b")])
 
 
-@pytest.mark.parametrize("make", [called_twice, grouped, one_dimensional])
+@pytest.mark.parametrize("make", [called_twice, grouped, three_dimensional])
 def test_layers_that_are_no_single_linear_problem_are_left_out(make):
     model = make()
     inputs = examples(model)
@@ -223,40 +240,85 @@ def test_calls_of_a_layer_in_another_model_do_not_count():
     assert len(all_rows(model, examples(model))) == 3
 
 
-def test_inputs_become_float32():
-    found = check_inputs(sequential(), [[1, 2, 3, 4]])
-    assert found.dtype == np.float32
-    assert_array_equal(found, [[1, 2, 3, 4]])
-    assert check_inputs(keras.Sequential([keras.Input((None, 4)), dense(2)]), np.ones((2, 3, 4)))[
-        0
-    ].shape == (3, 4)
-
-
-@pytest.mark.parametrize(
-    ("inputs", "message"),
-    [
-        (np.ones((3, 5)), r"inputs of shape \(examples, 4\), got \(3, 5\)"),
-        (np.ones(4), r"inputs of shape \(examples, 4\), got \(4,\)"),
-        (np.ones((3, 4, 1)), r"inputs of shape \(examples, 4\), got \(3, 4, 1\)"),
-        (np.ones((0, 4)), r"inputs of shape \(examples, 4\), got \(0, 4\)"),
-        ([[1, np.nan, np.inf, 0]], "2 of the 4 input values are NaN or infinite"),
-    ],
-)
-def test_inputs_that_do_not_fit_are_refused(inputs, message):
-    with pytest.raises(ValueError, match=message):
-        check_inputs(sequential(), inputs)
-    with pytest.raises(ValueError, match=message):
-        next(layer_rows(sequential(), inputs))
-
-
-def test_models_with_two_inputs_are_refused():
-    inputs = [keras.Input((4,)), keras.Input((4,))]
-    model = keras.Model(inputs, dense(2)(layers.Add()(inputs)), name="two")
-    with pytest.raises(ValueError, match="'two' has 2 inputs, expected one"):
-        next(layer_rows(model, np.ones((3, 4))))
-
-
 def test_refuses_models_that_cannot_be_read(unreadable_model):
     model, error, match = unreadable_model
     with pytest.raises(error, match=match):
-        next(layer_rows(model, np.ones((3, 4))))
+        next(layer_rows(model, [np.ones((3, 4))]))
+
+
+# ---- as `predict` computes
+
+
+def augmented():
+    """Augmentation in front, in a nested model, and within a layer that knows no `training`."""
+
+    class Blurred(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.noise = layers.GaussianNoise(0.9)
+            self.flip = layers.RandomFlip()
+
+        def call(self, inputs):
+            return self.flip(self.noise(inputs))
+
+    front = keras.Sequential([keras.Input((6, 6, 2)), layers.RandomTranslation(0.4, 0.4)])
+    parts = [front, layers.RandomContrast(0.9), Blurred(), convolution(3, name="a")]
+    return keras.Sequential([keras.Input((6, 6, 2)), *parts, layers.Flatten(), dense(3, name="b")])
+
+
+def dropped_as_in_training():
+    inputs = keras.Input((4,))
+    x = layers.Dropout(0.9)(dense(6, name="a")(inputs), training=True)
+    return keras.Model(inputs, dense(3, name="b")(x))
+
+
+@pytest.mark.parametrize("make", [augmented, dropped_as_in_training])
+def test_rows_are_what_predict_sees(make):
+    model = make()
+    inputs = examples(model)
+    found = all_rows(model, inputs)
+    last = model.get_layer("b")
+    predicted = model.predict(inputs, verbose=0)
+    assert_allclose(by_rows(last, found[last]), predicted, atol=1e-5)
+
+
+def nested():
+    inner = keras.Sequential(
+        [keras.Input((4,)), dense(5, name="a"), dense(4, name="b")], name="inner"
+    )
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, dense(3, name="c")(layers.Rescaling(2.0)(inner(inputs))))
+
+
+def test_layers_of_nested_models_are_found_by_their_full_names():
+    model = nested()
+    inputs = examples(model)
+    found = {
+        name: np.concatenate(list(chunks())) for name, _, chunks in layer_rows(model, [inputs])
+    }
+    assert list(found) == ["inner/a", "inner/b", "c"]
+    last = by_rows(model.get_layer("c"), found["c"])
+    assert_allclose(last, model.predict(inputs, verbose=0), atol=1e-5)
+
+
+def test_layers_that_read_several_inputs():
+    one, other = keras.Input((4,)), keras.Input((5,))
+    joined = layers.Concatenate()([dense(3, name="a")(one), dense(2, name="b")(other)])
+    model = keras.Model([one, other], dense(3, name="c")(joined))
+    inputs = [np.random.default_rng(0).normal(size=(9, n)).astype(np.float32) for n in (4, 5)]
+    found = {name: list(chunks()) for name, _, chunks in layer_rows(model, inputs)}
+    assert_array_equal(found["a"][0][:, :-1], inputs[0])
+    assert_array_equal(found["b"][0][:, :-1], inputs[1])
+    last = by_rows(model.get_layer("c"), np.concatenate(found["c"]))
+    assert_allclose(last, model.predict(inputs, verbose=0), atol=1e-5)
+
+
+def test_steps_that_are_masked_out_stay_so():
+    """Which steps of a sequence count is handed on beside the values."""
+    inputs = keras.Input((6,), dtype="int32")
+    x = dense(5, name="a")(layers.Embedding(9, 4, mask_zero=True)(inputs))
+    model = keras.Model(inputs, dense(3, name="c")(layers.LSTM(4)(dense(4, name="b")(x))))
+    ids = np.random.default_rng(0).integers(0, 3, (20, 6))
+    found = all_rows(model, ids)
+    last = model.get_layer("c")
+    assert_allclose(by_rows(last, found[last]), model.predict(ids, verbose=0), atol=1e-5)

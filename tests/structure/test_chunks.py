@@ -20,17 +20,17 @@ def test_runner_computes_one_tensor_from_another():
     inputs = examples(model)
     start = by_keras(model, model.get_layer("a"), inputs)
     expected = by_keras(model, model.get_layer("c"), inputs)
-    run = runner(model, tensor(model, "a"), tensor(model, "c"))
-    assert_allclose(run(start), expected, atol=1e-6)
-    assert_array_equal(runner(model, tensor(model, "a"), tensor(model, "a"))(start), start)
+    run = runner(model, [tensor(model, "a"), model.inputs[0]], tensor(model, "c"))
+    assert_allclose(run([start, inputs]), expected, atol=1e-6)
+    assert_array_equal(runner(model, [tensor(model, "a")], tensor(model, "a"))([start]), start)
 
 
 @pytest.mark.parametrize(("start", "end"), [("wide", "c"), ("a", "logits"), ("b", "a")])
 def test_runner_refuses_a_start_that_does_not_suffice(start, end):
     model = skipping(layers.Add)
     start, end = tensor(model, start), tensor(model, end)
-    with pytest.raises(LookupError, match=f"{end.name} depends on more than {start.name}"):
-        runner(model, start, end)
+    with pytest.raises(LookupError, match=rf"{end.name} depends on more than \['{start.name}"):
+        runner(model, [start], end)
 
 
 def other(model):
@@ -63,4 +63,4 @@ def test_distances_are_sums_of_squares_over_all_outputs(make, chunk, monkeypatch
         for found in outputs[1:]
     ]
     assert expected[1] > 0
-    assert_allclose(distances(models, model, inputs), expected, rtol=1e-4, atol=1e-8)
+    assert_allclose(distances(models, model, [inputs]), expected, rtol=1e-4, atol=1e-8)

@@ -1,0 +1,191 @@
+"""Turn what users have into examples as a model takes them: arrays in its structure and dtypes."""
+
+from collections.abc import Iterable, Mapping
+from itertools import count
+
+import numpy as np
+
+from pruninglib.backend import keras
+from pruninglib.structure.graph import check_graph, graph_of
+
+MANY = 2**30  # numbers in batches, 4 GB or more, beyond which they are not collected
+
+
+def examples(model, data, most=None):
+    """Return the examples as a list of arrays, one for each of the model's inputs, in its order.
+
+    Args:
+        model: a Sequential or Functional model, else ValueError.
+        data: an array (examples, ...); for a model with several inputs a list of arrays or a dict
+            {input name: array}; or batches of these: a tf.data.Dataset, a generator, a PyDataset
+            or a DataLoader of PyTorch. A batch that is a tuple is (inputs, labels), as in Keras.
+        most: how many examples to take from batches; default all. ValueError if they never end.
+
+    Integers and strings stay what they are; floats become float32 (float64 where the model takes
+    that). Raises ValueError for other shapes, for values that do not fit the model's type, and
+    for NaN and infinite ones.
+    """
+    check_graph(model)
+    if is_batched(data):
+        data, _ = _collected(data, most)
+    inputs = graph_of(model).inputs
+    arrays = [_array(*pair) for pair in zip(inputs, _in_order(model, data), strict=True)]
+    if len(set(map(len, arrays))) > 1:
+        raise ValueError(
+            f"The inputs {_names(model)} come with {[len(array) for array in arrays]} examples; "
+            "expected the same number for each."
+        )
+    return arrays
+
+
+def labelled(model, x, y=None, most=None):
+    """Return (examples as `examples` returns them, labels), for inputs and labels, or batches.
+
+    Args:
+        x, y: inputs and an array of labels; or, with y=None, batches that are (inputs, labels).
+        most: how many examples to take from batches.
+    """
+    if is_batched(x) == (y is not None):
+        raise ValueError(
+            "Expected inputs and labels, such as two arrays, or batches that hold both, such as "
+            f"a tf.data.Dataset, and no labels beside them; got {_kind(x)} and {_kind(y)}."
+        )
+    if y is None:
+        x, y = _collected(x, most)
+        if y is None:
+            raise ValueError("The batches hold no labels. Expected tuples (inputs, labels).")
+    arrays = examples(model, x)
+    labels = keras.tree.map_structure(np.asarray, y)
+    for found in keras.tree.flatten(labels):
+        if len(found) != len(arrays[0]):
+            raise ValueError(f"Got {len(arrays[0])} examples, but {len(found)} labels.")
+    return arrays, labels
+
+
+def structured(model, arrays):
+    """Return arrays, one for each input, in the structure with which the model is called."""
+    return keras.tree.pack_sequence_as(graph_of(model)._inputs_struct, list(arrays))
+
+
+def is_batched(data):
+    """Say whether data come in batches: a dataset, loader or generator, not arrays."""
+    if isinstance(data, (keras.utils.PyDataset, str)):
+        return not isinstance(data, str)
+    if isinstance(data, (list, tuple, Mapping)) or hasattr(data, "shape"):
+        return False
+    return isinstance(data, Iterable) and not hasattr(data, "__array__")
+
+
+def _collected(data, most):
+    """Return (inputs, labels or None) of batches, as arrays in the structure that these have."""
+    inputs, labels, number, size = [], [], 0, 0
+    for batch in _batches(data, most):
+        x, y, weights = keras.utils.unpack_x_y_sample_weight(batch)
+        if weights is not None:
+            raise ValueError("The batches hold sample weights, which are not used. Leave them out.")
+        inputs.append(keras.tree.map_structure(_numpy, x))
+        labels.append(None if y is None else keras.tree.map_structure(_numpy, y))
+        arrays = keras.tree.flatten(inputs[-1])
+        if not all(array.ndim for array in arrays):
+            raise ValueError("Expected batches of examples, got single numbers. Batch them first.")
+        number, size = number + len(arrays[0]), size + sum(array.size for array in arrays)
+        if most is not None and number >= most:
+            break
+        if size > MANY:
+            raise ValueError(
+                f"The batches hold more than {MANY:,} numbers, perhaps without end. Pass fewer, "
+                "such as data.take(100) of a tf.data.Dataset."
+            )
+    if not inputs:
+        raise ValueError(f"{_kind(data)} gave no batch. A generator gives its batches only once.")
+    return _joined(inputs, most), None if labels[0] is None else _joined(labels, most)
+
+
+def _joined(batches, most):
+    return keras.tree.map_structure(lambda *parts: np.concatenate(parts)[:most], *batches)
+
+
+def _batches(data, most):
+    """Return an iterable over the batches; ValueError if they never end and all are wanted."""
+    indexed = isinstance(data, keras.utils.PyDataset)
+    if indexed:
+        endless = data.num_batches is None
+    else:  # a tf.data.Dataset tells, a generator does not
+        endless = hasattr(data, "cardinality") and int(data.cardinality()) == -1
+    if endless and most is None:
+        raise ValueError("The dataset never ends. Pass a part of it, such as data.take(100).")
+    if indexed:
+        return map(data.__getitem__, count() if endless else range(data.num_batches))
+    return data
+
+
+def _numpy(values):
+    """Return a tensor of whatever framework, an array or a list as an array."""
+    return keras.ops.convert_to_numpy(values) if keras.ops.is_tensor(values) else np.asarray(values)
+
+
+def _in_order(model, data):
+    """Return what is given for each of a model's inputs, in their order."""
+    names = _names(model)
+    if isinstance(data, Mapping):
+        if set(data) != set(names):
+            raise ValueError(f"Expected inputs named {names}, got {list(data)}.")
+        return [data[name] for name in names]
+    if len(names) > 1:
+        if not isinstance(data, (list, tuple)) or len(data) != len(names):
+            raise ValueError(
+                f"Model {model.name!r} has {len(names)} inputs, expected a list of as many arrays "
+                f"in the order {names}, or a dict; got {_kind(data)}."
+            )
+        return list(data)
+    one = isinstance(data, (list, tuple)) and len(data) == 1
+    return list(data) if one and np.ndim(data[0]) == len(model.inputs[0].shape) else [data]
+
+
+def _names(model):
+    structure = graph_of(model)._inputs_struct
+    if isinstance(structure, Mapping):
+        return sorted(structure)  # the order in which Keras flattens a dict
+    return [tensor.name for tensor in graph_of(model).inputs]
+
+
+def _array(tensor, values):
+    """Return what is given for an input as an array of its shape and type."""
+    found, expected = _numpy(values), tensor.shape[1:]
+    fits = found.ndim == len(expected) + 1 and all(
+        size in (None, other) for size, other in zip(expected, found.shape[1:], strict=True)
+    )
+    if not fits or not len(found):
+        sizes = ", ".join(map(str, expected))
+        raise ValueError(
+            f"Expected inputs of shape (examples, {sizes}), got {found.shape} for {tensor.name!r}."
+        )
+    return _converted(tensor, found)
+
+
+def _converted(tensor, found):
+    """Return an array in the type of an input; ValueError if that would change what it says."""
+    if tensor.dtype == "string":
+        return found
+    if found.dtype.kind not in "biufV":  # V: bfloat16 and its like
+        raise ValueError(f"Expected numbers for {tensor.name!r}, got {found.dtype}.")
+    whole = tensor.dtype == "bool" or "int" in tensor.dtype
+    kind = tensor.dtype if whole or tensor.dtype == "float64" else "float32"
+    with np.errstate(invalid="ignore", over="ignore"):  # errors below
+        values = found.astype(kind)
+    if (whole or found.dtype.kind in "iu") and not (values == found).all():
+        raise ValueError(
+            f"Expected inputs of {tensor.dtype} for {tensor.name!r}, got {found.dtype} with values "
+            f"that {tensor.dtype} does not hold. Convert them first, or give that input the dtype "
+            f'"{found.dtype}".'
+        )
+    if not whole and (bad := np.count_nonzero(~np.isfinite(values))):
+        raise ValueError(
+            f"{bad:,} of the {values.size:,} input values are NaN or infinite. Remove those "
+            "examples, or fill the gaps."
+        )
+    return values
+
+
+def _kind(data):
+    return "none" if data is None else f"{type(data).__module__}.{type(data).__name__}"
