@@ -11,7 +11,7 @@ from pruninglib.experiments.timing import time_models
 from pruninglib.pruning.criteria import unit_norm
 from pruninglib.structure.activations import layer_outputs
 from pruninglib.structure.costs import count_macs, count_parameters, file_bytes
-from pruninglib.structure.examples import examples
+from pruninglib.structure.examples import collected, examples, labelled
 from pruninglib.structure.graph import check_model
 from pruninglib.structure.layers import kernel_values
 from pruninglib.structure.prunable import logits_layers, prunable_layers
@@ -19,14 +19,19 @@ from pruninglib.structure.targets import targets
 
 
 def evaluate(run, x, y, loss, batch_size=2000):
-    """Return {"accuracy", "loss"} of a function inputs -> outputs, against integer labels.
+    """Return {"accuracy", "loss"} of a function inputs -> outputs; without accuracy if it has none.
+
+    A classifier has one: with integer labels and an output for each class, or with a binary
+    cross-entropy or hinge loss and as many labels as outputs. What has numbers to meet has not.
 
     Args:
-        run: function (examples, ...) -> (examples, classes), such as an `Executable`; ValueError
-            for outputs of another shape.
-        x, y: inputs (examples, ...) and integer labels (examples,).
+        run: function (examples, ...) -> (examples, outputs), such as an `Executable`.
+        x, y: inputs (examples, ...) and labels; or, with y=None, batches that hold both, such as a
+            tf.data.Dataset.
         loss: what the model was compiled with (`model.loss`); ValueError if it is None.
         batch_size: examples that run at a time.
+
+    Raises ValueError for labels that do not go with the outputs.
 
     >>> logits = np.array([[2.0, 0.0], [0.0, 2.0]], np.float32)
     >>> evaluate(lambda x: x, logits, np.array([0, 0]), "mse")["accuracy"]
@@ -34,31 +39,68 @@ def evaluate(run, x, y, loss, batch_size=2000):
     """
     if loss is None:
         raise ValueError("The model has no loss. Compile it: model.compile(loss=...).")
+    if isinstance(loss, (dict, list, tuple)):
+        raise ValueError(f"Expected one output and one loss, got {loss}. Measure each by itself.")
+    if y is None:
+        x, y = collected(x)
     outputs = np.concatenate([run(x[i : i + batch_size]) for i in range(0, len(x), batch_size)])
-    if outputs.ndim != 2 or outputs.shape[1] < 2:
-        raise ValueError(f"Expected one output for each class, got shape {outputs.shape}.")
-    if np.shape(y) != outputs.shape[:1]:
+    outputs, y = outputs.reshape(len(outputs), -1), np.asarray(y)
+    classes, limit = outputs.shape[1], _limit(loss)
+    if classes > 1 and limit is None and y.shape == outputs.shape[:1]:
+        right = outputs.argmax(axis=1) == y
+    elif y.size == outputs.size and not _of_classes(loss):
+        y = y.reshape(outputs.shape)
+        right = None if limit is None else (outputs > limit) == (y > 0)
+    else:
         raise ValueError(
-            f"Expected {len(outputs)} labels as integers, got shape {np.shape(y)}. Pass y.ravel() "
-            "or, if they are one-hot, y.argmax(axis=1)."
+            f"Expected {len(outputs)} labels as integers, got shape {y.shape} for outputs of shape "
+            f"{outputs.shape} and the loss {_name(loss)!r}. Pass y.ravel() or, if they are "
+            "one-hot, y.argmax(axis=1); for two classes with one output take a binary loss."
         )
-    losses = keras.losses.get(loss)(targets(y, loss, outputs.shape[-1]), outputs)
-    return {
-        "accuracy": float(np.mean(outputs.argmax(axis=1) == y)),
-        "loss": float(np.mean(losses)),
-    }
+    losses = keras.losses.get(loss)(targets(y, loss, classes) if y.ndim == 1 else y, outputs)
+    found = {} if right is None else {"accuracy": float(np.mean(right))}
+    return found | {"loss": float(np.mean(keras.ops.convert_to_numpy(losses)))}
+
+
+def _name(loss):
+    loss = keras.losses.get(loss)
+    return getattr(loss, "name", None) or loss.__name__
+
+
+def _limit(loss):
+    """Return the output above which a classifier of two classes says yes; None if it is no such."""
+    if "binary" in _name(loss):
+        return 0.0 if getattr(keras.losses.get(loss), "from_logits", False) else 0.5
+    return 0.0 if _name(loss) in ("hinge", "squared_hinge") else None
+
+
+def _of_classes(loss):
+    """Say whether a loss compares several outputs with one class."""
+    name = _name(loss)
+    return "categorical" in name or ("crossentropy" in name and "binary" not in name)
+
+
+def results(model, run, x, y):
+    """Return what `evaluate` does; without an accuracy, the metrics that a model has, instead."""
+    found = evaluate(run, x, y, model.loss)
+    if "accuracy" in found or len(model.metrics) < 2:  # the first is the mean of the loss
+        return found
+    own = model.evaluate(x, y, batch_size=2000, verbose=0, return_dict=True)
+    return found | {name: value for name, value in own.items() if name != "loss"}
 
 
 def compare(models, dataset, batch_sizes=(1, 64), repeats=10, litert=False):
     """Return a DataFrame of what networks achieve and cost, one row for each.
 
     Args:
-        models: {label: compiled Keras model}; they are left as they are.
-        dataset: a `Dataset`, of which the test set is used.
+        models: {label: compiled Keras model}; they are left as they are. One input and output.
+        dataset: a `Dataset`, of which the test set is used: arrays, or batches of inputs and
+            labels as `x_test`, and None as `y_test`.
         batch_sizes, repeats: as in `time_models`; the networks run as compiled graphs.
         litert: whether to convert each to LiteRT, too, which takes a second or more.
 
-    Columns: label, accuracy and loss on the test set, parameters, nonzero (parameters), macs
+    Columns: label, accuracy (of what is no classifier, the metrics that it was compiled with) and
+    loss on the test set, parameters, nonzero (parameters), macs
     (of one image), file_bytes, gzip_bytes, litert_bytes (if asked for), and for each batch size
     N: ms_N, ms_N_q1, ms_N_q3, the median and quartiles of the milliseconds for one batch, and
     ms_N_steady, whether they settled (`steady` in `time_models`).
@@ -70,10 +112,11 @@ def compare(models, dataset, batch_sizes=(1, 64), repeats=10, litert=False):
             "y_train, x_validation, y_validation, x_test, y_test)."
         )
     runs = {label: compiled(model) for label, model in models.items()}
+    (x,), y = labelled(next(iter(models.values())), dataset.x_test, dataset.y_test)
     rows = {
         label: {
             "label": label,
-            **evaluate(runs[label], dataset.x_test, dataset.y_test, model.loss),
+            **results(model, runs[label], x, y),
             "parameters": count_parameters(model),
             "nonzero": count_parameters(model, nonzero=True),
             "macs": count_macs(model),
@@ -83,7 +126,7 @@ def compare(models, dataset, batch_sizes=(1, 64), repeats=10, litert=False):
         }
         for label, model in models.items()
     }
-    for time in time_models(runs, dataset.x_test, batch_sizes, repeats):
+    for time in time_models(runs, x, batch_sizes, repeats):
         batch = f"ms_{time['batch_size']}"
         rows[time["label"]].update(
             {

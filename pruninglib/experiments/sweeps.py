@@ -15,13 +15,14 @@ import pandas as pd
 
 from pruninglib.execution.numpy_runtime import count_compact, numpy_dense, sparse, sparse_library
 from pruninglib.execution.runtimes import compiled, eager
-from pruninglib.experiments.evaluation import evaluate
+from pruninglib.experiments.evaluation import evaluate, results
 from pruninglib.progress_line import progress
 from pruninglib.pruning.masks import layer_scores, mask_levels
 from pruninglib.pruning.prune import held_masks, masked_copy, set_masks, share_of_zeros
 from pruninglib.recovery.repair import merge_units, repair
 from pruninglib.recovery.retraining import check_total, retrainer, without_removed_units
 from pruninglib.structure.costs import count_parameters
+from pruninglib.structure.examples import is_batched, labelled
 from pruninglib.structure.graph import check_model
 from pruninglib.structure.prunable import default_layers, prunable_layers
 
@@ -243,21 +244,23 @@ def sensitivity(model, criterion, sparsities, data, *, include=None, exclude=(),
     """Yield the accuracy and loss of a model with one layer pruned alone, for each layer in turn.
 
     Args:
-        model: a compiled model that outputs one value per class, without masks; it is left as it
-            is.
+        model: a compiled model with one input and one output, without masks; it is left as it is.
         criterion: as in `make_masks`.
         sparsities: shares of a layer to prune, in [0, 1].
-        data: (inputs, integer labels), preferably the validation set, not the test set.
+        data: (inputs, labels), as in `evaluate`, or batches that hold both, such as a
+            tf.data.Dataset; preferably the validation set, not the test set.
         include, exclude: layers, as in `make_masks`.
         labels: {column: value}, the same in all rows.
 
     Columns: the labels, layer, sparsity, measured_sparsity (of that layer), accuracy, loss, and
-    lost, the accuracy of the dense model minus this one (sensitivity curves, Li et al. 2017).
+    lost, the accuracy of the dense model minus this one (sensitivity curves, Li et al. 2017). What
+    is no classifier has its own metrics, and lost is by how much the loss rises.
     """
     check_model(model)
     scores = layer_scores(model, criterion, "layer", include, exclude)
-    sparsities, (x, y) = list(sparsities), data
-    dense = evaluate(compiled(model), x, y, model.loss)
+    sparsities, run = list(sparsities), compiled(model)
+    (x,), y = labelled(model, *([data] if is_batched(data) else data))
+    dense = results(model, run, x, y)
     nothing = next(mask_levels(scores, [0.0]))
     pruned = masked_copy(model, nothing)
     run = compiled(pruned, frozen=False)
@@ -265,14 +268,16 @@ def sensitivity(model, criterion, sparsities, data, *, include=None, exclude=(),
     for name, found in progress(scores.items(), "layer"):
         for sparsity, masks in zip(sparsities, mask_levels({name: found}, sparsities), strict=True):
             set_masks(pruned, masks)
-            result = evaluate(run, x, y, model.loss) if sparsity else dense
+            result = results(pruned, run, x, y) if sparsity else dense
+            fallen = [("accuracy", dense, result), ("loss", result, dense)]
+            key, more, less = next(each for each in fallen if each[0] in dense)
             yield row(
                 labels,
                 layer=name,
                 sparsity=sparsity,
                 measured_sparsity=share_of_zeros(pruned, [name]),
                 **result,
-                lost=dense["accuracy"] - result["accuracy"],
+                lost=more[key] - less[key],
             )
             layers[name].set_weights(originals[name].get_weights())
         set_masks(pruned, {name: nothing[name]})
@@ -283,8 +288,9 @@ def tolerated(table, tolerance=0.01):
 
     Args:
         table: rows of `sensitivity`, or a DataFrame of them.
-        tolerance: accuracy that a layer pruned alone may cost, as a share: 0.01 is one point.
-            Layers pruned together cost more than each alone.
+        tolerance: accuracy that a layer pruned alone may cost, as a share: 0.01 is one point; of
+            what is no classifier, by how much the loss may rise. Layers pruned together cost more
+            than each alone.
 
     Layers without a sparsity within the tolerance are left out.
 

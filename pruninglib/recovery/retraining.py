@@ -11,6 +11,7 @@ from pruninglib.pruning.shrink import CannotShrink, smaller
 from pruninglib.recovery.training import compile_training, fit_batches, to_tensor
 from pruninglib.registered import EndOf
 from pruninglib.structure.copying import fresh_copy
+from pruninglib.structure.examples import labelled, structured
 from pruninglib.structure.graph import check_model
 from pruninglib.structure.layers import kernel_of
 from pruninglib.structure.prunable import check_same_kernels, logits_layers, prunable_layers
@@ -39,7 +40,9 @@ def retrain(
 
     Args:
         dense: the model that was pruned.
-        x, y: float32 inputs of the model's input shape, and integer labels.
+        x, y: inputs and labels as `fit` takes them, or integer labels also where the loss wants
+            them one-hot; or, with y=None, batches that hold both, such as a tf.data.Dataset, of
+            which as many examples are taken as the iterations need, and shuffled.
         iterations: number of batches.
         learning_rate: the full rate, which the schedule scales.
         schedule: "budget", linear decay to zero from the share of the full rate that `budget`
@@ -70,8 +73,11 @@ def retrain(
     share = _budget(pruned, dense, iterations, total) if schedule == "budget" else 1
     rate = rates(schedule, learning_rate * share, iterations, total)
     compile_training(pruned, iterations, rate, **own_loss(pruned) | training)
-    labels = targets(y, pruned.loss, pruned.output_shape[-1])
+    arrays, labels = labelled(pruned, x, y, most=max(1, iterations * batch_size))
+    if isinstance(labels, np.ndarray):
+        labels = targets(labels, pruned.loss, pruned.output_shape[-1])
     learner = taught(pruned, dense, distillation)
+    x = structured(pruned, arrays)
     fit_batches(learner, x, labels, iterations, batch_size, seed, callbacks)
     return pruned
 

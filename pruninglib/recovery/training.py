@@ -102,18 +102,20 @@ def fit_batches(model, x, labels, iterations, batch_size, seed, callbacks=(), do
     """Train as `fit_iterations` does, on labels in the form that the loss expects.
 
     Args:
-        x: array or tensor; an array is copied, which takes up to half a second.
+        x: array or tensor, or a structure of them for several inputs; an array is copied, which
+            takes up to half a second.
         callbacks: Keras callbacks.
     """
     keras.utils.set_random_seed(seed)
     if iterations:
-        inputs, labels = backend.tf.convert_to_tensor(x), backend.tf.convert_to_tensor(labels)
+        inputs, labels = to_tensor(x), to_tensor(labels)
+        number = len(keras.tree.flatten(inputs)[0])
         with (
             native_stderr_silenced(),
             tensorflow_log_silenced(),
             working("iteration", iterations) as tell,
         ):
-            batches = training_batches(inputs, labels, min(batch_size, len(x)), seed, done)
+            batches = training_batches(inputs, labels, min(batch_size, number), seed, done)
             how = {"steps_per_epoch": iterations, "verbose": 0, "shuffle": False}
             model.fit(batches, callbacks=[*callbacks, *_told(tell)], **how)
         if inputs is not x:
@@ -129,8 +131,8 @@ def _told(tell):
 
 
 def to_tensor(x):
-    """Return an array as a tensor, which `fit_batches` does not copy."""
-    return backend.tf.convert_to_tensor(x)
+    """Return an array, or a structure of them, as tensors, which `fit_batches` does not copy."""
+    return keras.tree.map_structure(backend.tf.convert_to_tensor, x)
 
 
 def training_batches(inputs, labels, batch_size, seed, done=0):
@@ -139,10 +141,13 @@ def training_batches(inputs, labels, batch_size, seed, done=0):
     They are shuffled anew in each epoch.
     """
     tf = backend.tf
-    order = tf.data.Dataset.range(len(inputs)).shuffle(len(inputs), seed=seed)
+    number = len(keras.tree.flatten(inputs)[0])
+    order = tf.data.Dataset.range(number).shuffle(number, seed=seed)
     order = order.batch(batch_size, drop_remainder=True).repeat().skip(done)
     # gathered by index, which is cheaper than shuffling the rows
-    batches = order.map(lambda i: (tf.gather(inputs, i), tf.gather(labels, i))).prefetch(2)
+    both = (inputs, labels)
+    batches = order.map(lambda i: keras.tree.map_structure(lambda x: tf.gather(x, i), both))
+    batches = batches.prefetch(2)
     options = tf.data.Options()
     options.autotune.enabled = False  # its thread may sleep on long after the last batch
     return batches.with_options(options)

@@ -6,7 +6,7 @@ from itertools import count
 import numpy as np
 
 from pruninglib.backend import keras
-from pruninglib.structure.graph import check_graph, graph_of
+from pruninglib.structure.graph import graph_of, is_graph
 
 MANY = 2**30  # numbers in batches, 4 GB or more, beyond which they are not collected
 
@@ -15,7 +15,7 @@ def examples(model, data, most=None):
     """Return the examples as a list of arrays, one for each of the model's inputs, in its order.
 
     Args:
-        model: a Sequential or Functional model, else ValueError.
+        model: a model; of a subclassed one the arrays are taken as they are.
         data: an array (examples, ...); for a model with several inputs a list of arrays or a dict
             {input name: array}; or batches of these: a tf.data.Dataset, a generator, a PyDataset
             or a DataLoader of PyTorch. A batch that is a tuple is (inputs, labels), as in Keras.
@@ -25,15 +25,17 @@ def examples(model, data, most=None):
     that). Raises ValueError for other shapes, for values that do not fit the model's type, and
     for NaN and infinite ones.
     """
-    check_graph(model)
     if is_batched(data):
-        data, _ = _collected(data, most)
-    inputs = graph_of(model).inputs
-    arrays = [_array(*pair) for pair in zip(inputs, _in_order(model, data), strict=True)]
+        data, _ = collected(data, most)
+    if is_graph(model):
+        inputs = graph_of(model).inputs
+        arrays = [_array(*pair) for pair in zip(inputs, _in_order(model, data), strict=True)]
+    else:
+        arrays = [_numpy(array) for array in keras.tree.flatten(data)]
     if len(set(map(len, arrays))) > 1:
         raise ValueError(
-            f"The inputs {_names(model)} come with {[len(array) for array in arrays]} examples; "
-            "expected the same number for each."
+            f"The inputs come with {[len(array) for array in arrays]} examples; expected the same "
+            "number for each."
         )
     return arrays
 
@@ -51,7 +53,7 @@ def labelled(model, x, y=None, most=None):
             f"a tf.data.Dataset, and no labels beside them; got {_kind(x)} and {_kind(y)}."
         )
     if y is None:
-        x, y = _collected(x, most)
+        x, y = collected(x, most)
         if y is None:
             raise ValueError("The batches hold no labels. Expected tuples (inputs, labels).")
     arrays = examples(model, x)
@@ -64,7 +66,10 @@ def labelled(model, x, y=None, most=None):
 
 def structured(model, arrays):
     """Return arrays, one for each input, in the structure with which the model is called."""
-    return keras.tree.pack_sequence_as(graph_of(model)._inputs_struct, list(arrays))
+    if not is_graph(model):
+        return arrays[0] if len(arrays) == 1 else tuple(arrays)
+    given = keras.tree.pack_sequence_as(graph_of(model)._inputs_struct, list(arrays))
+    return tuple(given) if isinstance(given, list) else given  # tf.data would stack a list
 
 
 def is_batched(data):
@@ -76,7 +81,7 @@ def is_batched(data):
     return isinstance(data, Iterable) and not hasattr(data, "__array__")
 
 
-def _collected(data, most):
+def collected(data, most=None):
     """Return (inputs, labels or None) of batches, as arrays in the structure that these have."""
     inputs, labels, number, size = [], [], 0, 0
     for batch in _batches(data, most):
@@ -172,7 +177,7 @@ def _converted(tensor, found):
     whole = tensor.dtype == "bool" or "int" in tensor.dtype
     kind = tensor.dtype if whole or tensor.dtype == "float64" else "float32"
     with np.errstate(invalid="ignore", over="ignore"):  # errors below
-        values = found.astype(kind)
+        values = found.astype(kind, copy=False)
     if (whole or found.dtype.kind in "iu") and not (values == found).all():
         raise ValueError(
             f"Expected inputs of {tensor.dtype} for {tensor.name!r}, got {found.dtype} with values "

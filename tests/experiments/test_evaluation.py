@@ -5,8 +5,10 @@ from functools import partial
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from pruninglib import (
+    Dataset,
     compare,
     count_macs,
     count_parameters,
@@ -93,6 +95,69 @@ def test_labels_of_another_shape_are_refused():
             evaluate(known, np.arange(5), labels, LOSS)
 
 
-def test_a_single_output_is_refused():
-    with pytest.raises(ValueError, match=r"one output for each class, got shape \(5, 1\)"):
-        evaluate(lambda x: np.ones((len(x), 1)), np.arange(5), LABELS, "binary_crossentropy")
+def test_several_losses_are_refused():
+    with pytest.raises(ValueError, match=r"Expected one output and one loss.*each by itself"):
+        evaluate(known, np.arange(5), LABELS, {"a": "mse", "b": "mse"})
+
+
+# ---- with a single output
+
+
+SCORES = np.array([[-2.0], [0.2], [0.7], [3.0], [-0.1]], np.float32)  # 3 of 5 right with LABELS
+BINARY = {
+    "logits": (keras.losses.BinaryCrossentropy(from_logits=True), SCORES),
+    "focal": (keras.losses.BinaryFocalCrossentropy(from_logits=True), SCORES),
+    "probabilities": ("binary_crossentropy", 1 / (1 + np.exp(-SCORES))),
+    "hinge": ("hinge", SCORES),
+}
+
+
+@pytest.mark.parametrize("labels", [LABELS, LABELS[:, None], LABELS.astype(bool)], ids=str)
+@pytest.mark.parametrize(("loss", "outputs"), BINARY.values(), ids=BINARY)
+def test_a_binary_classifier_has_an_accuracy(loss, outputs, labels):
+    found = evaluate(lambda i: outputs[i], np.arange(5), labels, loss)
+    assert found["accuracy"] == np.mean((SCORES.ravel() > 0) == LABELS)
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Identity()])
+    model.compile(loss=loss)
+    wanted = model.evaluate(outputs, labels.astype(int), verbose=0)
+    assert found["loss"] == pytest.approx(wanted, rel=1e-5)
+
+
+def test_numbers_have_a_loss_and_no_accuracy():
+    found = evaluate(lambda i: SCORES[i], np.arange(5), SCORES[:, 0] + 2, "mse")
+    assert found == {"loss": pytest.approx(4)}
+    found = evaluate(lambda i: LOGITS[i], np.arange(5), LOGITS - 1, "mae")
+    assert found == {"loss": pytest.approx(1)}
+
+
+def one_output(loss, metrics=()):
+    random = np.random.default_rng(0)
+    x = random.normal(size=(40, 6)).astype(np.float32)
+    hidden = [keras.layers.Dense(units, "relu") for units in (8, 5)]
+    model = keras.Sequential([keras.Input((6,)), *hidden, keras.layers.Dense(1)])
+    model.compile("sgd", loss, metrics=list(metrics))
+    return model, Dataset("own", *(x, (x[:, 0] > 0).astype(int)) * 3)
+
+
+def test_a_binary_classifier_is_compared():
+    model, data = one_output(keras.losses.BinaryCrossentropy(from_logits=True))
+    (row,) = compare({"it": model}, data, batch_sizes=()).to_dict("records")
+    right = (model.predict(data.x_test, verbose=0)[:, 0] > 0) == data.y_test
+    assert row["accuracy"] == right.mean()
+
+
+def test_what_is_no_classifier_is_compared_by_its_own_metrics():
+    model, data = one_output("mse", ["mae", keras.metrics.RootMeanSquaredError(name="rmse")])
+    (row,) = compare({"it": model}, data, batch_sizes=()).to_dict("records")
+    wanted = model.evaluate(data.x_test, data.y_test, verbose=0, return_dict=True)
+    assert "accuracy" not in row
+    assert {name: row[name] for name in wanted} == pytest.approx(wanted, rel=1e-5)
+
+
+def test_a_test_set_in_batches_is_compared(trained, tiny):
+    batches = tf.data.Dataset.from_tensor_slices((tiny.x_test, tiny.y_test)).batch(7)
+    rows = [
+        compare({"it": trained}, data, batch_sizes=()).iloc[0].to_dict()
+        for data in (tiny, tiny._replace(x_test=batches, y_test=None))
+    ]
+    assert rows[0] == rows[1]

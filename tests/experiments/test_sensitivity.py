@@ -1,8 +1,10 @@
 """What each layer alone can lose."""
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 from pruninglib import (
     compiled,
@@ -72,3 +74,21 @@ def test_refuses_models_that_cannot_be_pruned(bad_model, tiny):
 def test_a_typo_is_an_error_and_no_column(trained, tiny):
     with pytest.raises(TypeError):
         next(sensitivity(trained, magnitude, [0.5], (tiny.x_test, tiny.y_test), exclud="logits"))
+
+
+def test_validation_data_may_come_in_batches(trained, tiny):
+    data = tiny.x_validation, tiny.y_validation
+    batches = tf.data.Dataset.from_tensor_slices(data).batch(5)
+    wanted = list(sensitivity(trained, magnitude, [0.5], data))
+    assert list(sensitivity(trained, magnitude, [0.5], batches)) == wanted
+
+
+def test_of_what_is_no_classifier_the_loss_rises(tiny):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=["mae"])
+    data = tiny.x_validation, tiny.x_validation[:, 0]
+    (row,) = sensitivity(model, magnitude, [0.9], data)
+    pruned = prune(model, make_masks(model, magnitude, 0.9))
+    (before, _), (after, mae) = (m.evaluate(*data, verbose=0) for m in (model, pruned))
+    assert [row["loss"], row["mae"]] == pytest.approx([after, mae], rel=1e-5)
+    assert row["lost"] == pytest.approx(after - before, rel=1e-5)

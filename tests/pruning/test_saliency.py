@@ -3,11 +3,22 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 from networks import dense
 from numpy.testing import assert_allclose, assert_array_equal
 
-from pruninglib import activation_aware, greedy_units, make_masks, make_mlp, prune, taylor
+from pruninglib import (
+    activation_aware,
+    greedy_units,
+    magnitude,
+    make_masks,
+    make_mlp,
+    prune,
+    taylor,
+    unit_norm,
+)
+from pruninglib.structure.prunable import prunable_layers
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 4)).astype("float32")
@@ -240,3 +251,79 @@ def test_refuses_models_that_cannot_be_read(score, bad_model):
     functions = {"activation_aware": activation_aware, "greedy_units": greedy_units}
     with pytest.raises(error, match=match):
         functions[score](model, X) if score in functions else taylor(model, X, Y)
+
+
+# ---- data and losses of all kinds
+
+LOSSES = ["mse", "hinge", "binary_crossentropy", keras.losses.Huber(), lambda y, p: (y - p) ** 4]
+
+
+@pytest.mark.parametrize("penalty", [None, "l2"])
+@pytest.mark.parametrize("loss", LOSSES, ids=str)
+def test_taylor_of_one_output_is_the_slope_of_what_fit_minimises(loss, penalty):
+    parts = [dense(5, kernel_regularizer=penalty, name="a"), dense(1, "sigmoid", name="b")]
+    model = keras.Sequential([keras.Input((4,)), *parts])
+    model.compile("sgd", loss)
+    labels = (X[:, 0] > 0).astype(np.float32)
+    kernel = np.array(model.get_layer("a").kernel)
+    scores = taylor(model, X, labels, batch_size=len(X))["a"]
+    model.fit(X, labels, batch_size=len(X), verbose=0)
+    slope = (kernel - np.asarray(model.get_layer("a").kernel)) / 0.01  # the rate of SGD
+    assert_allclose(scores, (kernel * slope) ** 2, rtol=1e-2, atol=1e-6 * scores.max() + 1e-10)
+
+
+def test_scores_are_the_same_for_all_forms_of_data():
+    model = keras.Sequential([keras.Input((4,)), dense(5, name="a"), dense(3, None, name="b")])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    pairs = tf.data.Dataset.from_tensor_slices((X, Y)).batch(16)
+    assert_array_equal(taylor(model, pairs, None)["a"], taylor(model, X, Y)["a"])
+    for score in (activation_aware, greedy_units):
+        assert_array_equal(score(model, pairs)["a"], score(model, X)["a"])
+        assert_array_equal(score(model, iter([X]))["a"], score(model, X)["a"])
+
+
+def test_models_of_several_inputs_are_scored():
+    one, other = keras.Input((4,), name="one"), keras.Input((2,), name="other")
+    joined = layers.Concatenate()([dense(3, name="a")(one), dense(3, name="b")(other)])
+    model = keras.Model([one, other], dense(3, None, name="c")(joined))
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    data = {"one": X, "other": X[:, :2]}
+    norms = np.linalg.norm(X[:, :2], axis=0)
+    kernel = np.asarray(model.get_layer("b").kernel)
+    assert_allclose(activation_aware(model, data)["b"], abs(kernel) * norms[:, None], rtol=1e-5)
+    assert list(taylor(model, data, Y)) == ["a", "b", "c"]
+
+
+def test_layers_of_nested_models_are_scored():
+    inner = keras.Sequential([keras.Input((4,)), dense(5, name="a")], name="inner")
+    model = keras.Sequential([keras.Input((4,)), inner, dense(3, None, name="b")])
+    scores = activation_aware(model, X)
+    kernel = np.asarray(inner.get_layer("a").kernel)
+    norms = np.linalg.norm(X, axis=0)
+    assert_allclose(scores["inner/a"], abs(kernel) * norms[:, None], rtol=1e-5)
+    assert list(make_masks(model, scores, 0.5)) == ["inner/a"]
+
+
+def test_half_precision_is_scored_as_what_it_holds():
+    random = np.random.default_rng(0).normal(size=(3000, 6))
+    of_half, of_full = (
+        keras.Sequential([keras.Input((3000,)), dense(6, dtype=dtype, name="a"), dense(2)])
+        for dtype in ("float16", "float32")
+    )
+    of_half.get_layer("a").kernel.assign(random)
+    of_full.get_layer("a").kernel.assign(np.asarray(of_half.get_layer("a").kernel))
+    for criterion in (unit_norm, magnitude):
+        found, wanted = (make_masks(model, criterion, 0.5)["a"] for model in (of_half, of_full))
+        assert_array_equal(found, wanted)
+    assert criteria_see(of_half) == [np.float32] * 2
+
+
+def criteria_see(model):
+    seen = []
+
+    def noted(kernel):
+        seen.append(kernel.dtype)
+        return np.abs(kernel)
+
+    make_masks(model, noted, 0.5, include=list(prunable_layers(model)))
+    return seen

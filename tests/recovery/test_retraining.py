@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from cases import more
 from keras import layers
 from networks import dense
@@ -52,6 +53,29 @@ def assert_same_weights(found, expected):
 
 
 # ---- retrain
+
+
+def test_retraining_on_batches_is_that_on_arrays(trained, tiny):
+    pairs = tf.data.Dataset.from_tensor_slices((tiny.x_train, tiny.y_train)).batch(50)
+    found = retrained(halved(trained), trained, tiny._replace(x_train=pairs, y_train=None))
+    assert_same_weights(found, retrained(halved(trained), trained, tiny))
+
+
+def test_endless_batches_are_taken_as_far_as_needed(trained, tiny):
+    few = tf.data.Dataset.from_tensor_slices((tiny.x_train, tiny.y_train)).batch(50).repeat()
+    found = retrained(halved(trained), trained, tiny._replace(x_train=few, y_train=None))
+    assert measure_sparsity(found) == 0.5
+
+
+def test_a_model_of_two_inputs_is_retrained(tiny):
+    inputs = [keras.Input((4,)), keras.Input((4,))]
+    model = keras.Model(inputs, dense(3, None)(layers.Add()([dense(6)(x) for x in inputs])))
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    pruned = prune(model, make_masks(model, magnitude, 0.5))
+    before = weights(pruned)
+    retrain(pruned, model, [tiny.x_train, tiny.x_train], tiny.y_train, 5, **SGD)
+    assert measure_sparsity(pruned) == 0.5
+    assert not np.array_equal(weights(pruned)[0], before[0])
 
 
 @pytest.mark.parametrize("schedule", ["budget", *more("rewound", "linear", "constant")])
