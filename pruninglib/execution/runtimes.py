@@ -1,4 +1,7 @@
-"""Run a network in TensorFlow, layer by layer or compiled, in LiteRT or in ONNX Runtime."""
+"""Run a network in Keras, layer by layer, compiled by TensorFlow, in LiteRT or in ONNX Runtime.
+
+All but `eager` need TensorFlow, on which Keras must run for `compiled` and `tf_sparse`.
+"""
 
 import logging
 import os
@@ -11,7 +14,8 @@ from threading import Lock
 
 import numpy as np
 
-from pruninglib.backend import keras, native_stderr_silenced, tensorflow_log_silenced, tf
+import pruninglib.backend as backend
+from pruninglib.backend import keras, native_stderr_silenced, tensorflow_log_silenced
 from pruninglib.execution.executable import Executable, cores, in_tiles, single_input, thread_count
 from pruninglib.structure.costs import count_macs, count_parameters, file_bytes
 from pruninglib.structure.graph import chain
@@ -28,25 +32,27 @@ def eager(model):
     """
 
     def run(inputs):
-        return np.asarray(_only(model(inputs, training=False)))
+        return keras.ops.convert_to_numpy(_only(model(inputs, training=False)))
 
     known = (
         {} if len(getattr(model, "inputs", None) or ()) != 1 else {"dtype": model.inputs[0].dtype}
     )
-    return Executable("eager", tensorflow_threads(), run, partial(file_bytes, model), **known)
+    threads = tensorflow_threads() if on_tensorflow() else thread_count()
+    return Executable("eager", threads, run, partial(file_bytes, model), **known)
 
 
 def compiled(model, frozen=True):
     """Return an `Executable` that runs the model as one compiled graph.
 
     Args:
-        model: a model with one input and one output, else ValueError; it is left as it is.
+        model: a model with one input and one output, of Keras on TensorFlow, else ValueError; it is
+            left as it is.
         frozen: copy the weights into the graph, which is up to a fifth faster; else they are read
             at each call.
 
     NaN in the inputs may be lost: where TensorFlow fuses a bias with ReLU, NaN becomes zero.
     """
-    of_input = single_input(model)
+    of_input, tf = single_input(model), _tensorflow("compiled")
     spec = tf.TensorSpec((None, *of_input["shape"]), of_input["dtype"])
     if frozen:
         parts = (model.trainable_variables, model.non_trainable_variables)
@@ -72,7 +78,7 @@ def tf_sparse(model):
         model: a chain of layers, else ValueError, of which the Dense ones are run so; it is left as
             it is.
     """
-    layers = chain(model)
+    layers, tf = chain(model), _tensorflow("tf_sparse")
     kernels = {
         layer: tf.sparse.from_dense(np.transpose(layer.kernel))
         for layer in layers
@@ -96,6 +102,26 @@ def tf_sparse(model):
     return Executable("tf.sparse", tensorflow_threads(), run, measure, **single_input(model))
 
 
+def readily(model, frozen=True):
+    """Return what runs a model soonest: `compiled`, or `eager` where Keras is not on TensorFlow."""
+    single_input(model)
+    return compiled(model, frozen) if on_tensorflow() else eager(model)
+
+
+def on_tensorflow():
+    """Say whether Keras runs on TensorFlow."""
+    return keras.config.backend() == "tensorflow"
+
+
+def _tensorflow(name):
+    if not on_tensorflow():
+        raise ValueError(
+            f"{name}(model) needs Keras on TensorFlow, this is {keras.config.backend()}. Use "
+            "eager(model), numpy_dense(model), or start with KERAS_BACKEND=tensorflow."
+        )
+    return backend.tf
+
+
 def _only(outputs):
     """Return the only output of a model, which may come in a list or a dict."""
     (output,) = keras.tree.flatten(outputs)
@@ -107,7 +133,7 @@ def tensorflow_threads():
 
     To change it, set TF_NUM_INTRAOP_THREADS before Python starts.
     """
-    chosen = tf.config.threading.get_intra_op_parallelism_threads()
+    chosen = backend.tf.config.threading.get_intra_op_parallelism_threads()
     return chosen or int(os.environ.get("TF_NUM_INTRAOP_THREADS") or len(cores()))
 
 
@@ -138,7 +164,7 @@ def run_litert(content, threads=None, runtime="LiteRT", seconds=None):
     try:
         kind = import_module("ai_edge_litert.interpreter").Interpreter
     except ImportError:
-        kind = tf.lite.Interpreter
+        kind = backend.tf.lite.Interpreter
     threads, seconds = thread_count(threads), seconds or len(content) / 4 / RATE
     with native_stderr_silenced(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TensorFlow says that its interpreter is going to move
@@ -183,7 +209,7 @@ def _single(interpreter):
 def litert_file(model, sparse=False):
     """Return the content of the model's LiteRT file, in bytes. Needs Keras 3.13."""
     single_input(model)
-    settings = {"optimizations": [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]} if sparse else {}
+    settings = {"optimizations": [backend.tf.lite.Optimize.EXPERIMENTAL_SPARSITY]} if sparse else {}
     return file_content(model, "litert", **settings)
 
 

@@ -6,6 +6,7 @@ leaves the model as it is.
 
 import numpy as np
 
+from pruninglib.backend import keras
 from pruninglib.progress_line import progress
 from pruninglib.structure.activations import layer_rows
 from pruninglib.structure.examples import examples, labelled, structured
@@ -87,7 +88,7 @@ def _gram(chunks, centred):
 
 
 def taylor(model, inputs, labels, units=False, batch_size=128):
-    """Score weights, or units, by the first-order change of the loss when they are removed.
+    """Score weights, or units, by the loss's first-order change without them (on TensorFlow).
 
     The square of w dL/dw, for units of its sum over their incoming weights, averaged over
     batches (Molchanov et al. 2019).
@@ -99,8 +100,13 @@ def taylor(model, inputs, labels, units=False, batch_size=128):
         units: whether to score units.
         batch_size: examples in a batch.
 
-    Returns {layer name: scores}, of the kernel's shape or (units,). Needs TensorFlow.
+    Returns {layer name: scores}, of the kernel's shape or (units,).
     """
+    if keras.config.backend() != "tensorflow":
+        raise ValueError(
+            f"taylor needs Keras on TensorFlow, this is {keras.config.backend()}. Start with "
+            "KERAS_BACKEND=tensorflow, or take activation_aware."
+        )
     from pruninglib.backend import tf  # here, for the other scores do without
 
     check_model(model)
