@@ -39,7 +39,7 @@ def fit(chunks, start, kept, ridge=1e-2, passes=0):
         return start
     strength = ridge * squares[squares > 0].mean()
     np.fill_diagonal(gram, squares + strength)
-    solve = _solver(gram, kept)
+    solve = _solver(gram, kept, passes + 1)
     weights = solve(right + strength * start)
     for _ in range(passes):
         right = strength * start
@@ -52,41 +52,56 @@ def fit(chunks, start, kept, ridge=1e-2, passes=0):
     return weights
 
 
-def _solver(gram, kept):
-    """Return a function right-hand side -> weights.
+def _work(sizes, times, inverted=0):
+    """Return the multiplications for all factors, and whether they fit into memory.
+
+    Args:
+        sizes: of the factors; those that do not fit are made anew each of so many `times`.
+        inverted: size of a matrix to invert before.
+    """
+    fits = bool(np.sum(sizes**2) <= IN_MEMORY)
+    return np.sum(sizes**3.0) / 6 * (1 if fits else times) + float(inverted) ** 3, fits
+
+
+def _solver(gram, kept, times):
+    """Return a function right-hand side -> weights, that is called so many times.
 
     For a unit that keeps few inputs, their weights are solved for. For one that loses few, the
     Lagrange multipliers that hold the lost ones at zero are: G w = right + multipliers. Units with
     the same pattern share a factor.
     """
-    inverse = inv(gram) if 2 * kept.sum(axis=0).max() > len(gram) else None
     patterns, index = np.unique(kept, axis=1, return_inverse=True)
+    left, size = patterns.sum(axis=0), len(gram)
+    ways = [_work(left, times), _work(np.minimum(left, size - left), times, size)]
+    (_, fits), inverse = min(ways), inv(gram) if ways[1] < ways[0] else None
     problems = []
     for i, pattern in enumerate(patterns.T):
-        few = 2 * pattern.sum() <= len(pattern)
+        few = inverse is None or 2 * left[i] <= size
         chosen = np.flatnonzero(pattern if few else ~pattern)
         problems.append((few, chosen, np.ix_(chosen, np.flatnonzero(index.ravel() == i))))
 
     def factors():
         for few, chosen, _ in problems:
-            square = (gram if few else inverse)[np.ix_(chosen, chosen)]
-            yield cho_factor(square, overwrite_a=True, check_finite=False) if len(square) else None
+            square = (gram if few else inverse).take(chosen, axis=0).take(chosen, axis=1)
+            how = {"overwrite_a": True, "check_finite": False}  # in place, for .T is column-major
+            yield cho_factor(square.T, **how) if len(square) else None
 
-    fits = sum(chosen.size**2 for _, chosen, _ in problems) <= IN_MEMORY
     stored = list(factors()) if fits else None
 
     def solve(right):
         weights = np.zeros_like(right) if inverse is None else inverse @ right
+        multipliers = np.zeros_like(right)
         for (few, chosen, where), factor in zip(problems, stored or factors(), strict=True):
-            units = where[1].ravel()
             if few:
-                weights[:, units] = 0
-                if chosen.size:
-                    weights[where] = cho_solve(factor, right[where], check_finite=False)
-            elif chosen.size:
-                multipliers = cho_solve(factor, weights[where], check_finite=False)
-                weights[:, units] -= inverse[:, chosen] @ multipliers
-                weights[where] = 0
+                weights[:, where[1].ravel()] = 0
+            if chosen.size:
+                values = (right if few else weights)[where]
+                (weights if few else multipliers)[where] = cho_solve(
+                    factor, values, check_finite=False
+                )
+        if inverse is not None:
+            weights -= inverse @ multipliers
+            weights[~kept] = 0
         return weights
 
     return solve
