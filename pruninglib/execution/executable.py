@@ -19,50 +19,76 @@ WORTH_SHARING = 3e-4  # seconds of work; waking threads for less costs more than
 class Executable:
     """A network made ready to run: a function inputs (batch, ...) -> outputs, with its runtime.
 
-    Its `bytes` are the size of the network on disk. A call raises ValueError for inputs of another
-    shape than the network's, or of a type that does not convert to its own.
+    Its `bytes` are the size of the network on disk. One with several inputs takes them as
+    {name: array}. A call raises ValueError for inputs of another shape than the network's, or of a
+    type that does not convert to its own.
 
     Args:
         runtime: name of the runtime.
         threads: number of threads that it may use.
-        run: the function, from an array of `dtype` to an array.
+        run: the function, from an array of `dtype`, or {name: array}, to an array.
         measure: function that returns `bytes`.
-        shape: of one example, with None for an axis of any size; None if it is not known.
-        dtype: type to which inputs are converted; None to leave them as they are.
+        shape: of one example, with None for an axis of any size; None if it is not known; of
+            several inputs {name: shape}.
+        dtype: type to which inputs are converted; None to leave them as they are; of several
+            inputs {name: type}.
     """
 
     runtime: str
     threads: int
     run: Callable = field(repr=False)
     measure: Callable = field(repr=False)
-    shape: tuple | None = field(repr=False, default=None)
-    dtype: str | None = field(repr=False, default=None)
+    shape: tuple | dict | None = field(repr=False, default=None)
+    dtype: str | dict | None = field(repr=False, default=None)
 
     def __call__(self, inputs):
-        inputs = np.asarray(inputs)
-        if self.dtype is not None:
-            if not np.can_cast(inputs.dtype, self.dtype, "same_kind"):
-                raise ValueError(
-                    f"Expected inputs of {np.dtype(self.dtype)}, got {inputs.dtype}. Convert them: "
-                    "of a quantized network with its scale and zero point, of numbers that count "
-                    f'something with inputs.astype("{np.dtype(self.dtype)}").'
-                )
-            inputs = inputs.astype(self.dtype, copy=False)
-        if self.shape is not None and inputs.shape[1:] != self.shape:
-            self._check(inputs.shape)
-        return self.run(inputs)
+        if isinstance(self.shape, dict):
+            return self.run(self._by_name(inputs))
+        return self.run(_converted(np.asarray(inputs), self.shape, self.dtype))
+
+    def _by_name(self, inputs):
+        names = list(self.shape)
+        if not isinstance(inputs, dict) or set(inputs) != set(names):
+            found = list(inputs) if isinstance(inputs, dict) else type(inputs).__name__
+            raise ValueError(
+                f"Expected a dict of inputs, one array for each of {names}, got {found}."
+            )
+        arrays = {
+            name: _converted(np.asarray(inputs[name]), self.shape[name], self.dtype[name])
+            for name in names
+        }
+        if len({len(array) for array in arrays.values()}) > 1:
+            counts = {name: len(array) for name, array in arrays.items()}
+            raise ValueError(f"Expected as many examples in each input, got {counts}.")
+        return arrays
 
     @cached_property
     def bytes(self):
         """Size of the network on disk, in bytes."""
         return self.measure()
 
-    def _check(self, found):
-        same_rank = len(found) == len(self.shape) + 1
-        pairs = zip(self.shape, found[1:], strict=True) if same_rank else [(1, 0)]
-        if any(size not in (None, other) for size, other in pairs):
-            sizes = ", ".join("any" if size is None else str(size) for size in self.shape)
-            raise ValueError(f"Expected inputs of shape (batch, {sizes}), got {found}.")
+
+def _converted(inputs, shape, dtype):
+    """Return an array as the type that a network takes; raise unless its type and shape fit."""
+    if dtype is not None:
+        if not np.can_cast(inputs.dtype, dtype, "same_kind"):
+            raise ValueError(
+                f"Expected inputs of {np.dtype(dtype)}, got {inputs.dtype}. Convert them: "
+                "of a quantized network with its scale and zero point, of numbers that count "
+                f'something with inputs.astype("{np.dtype(dtype)}").'
+            )
+        inputs = inputs.astype(dtype, copy=False)
+    if shape is not None and inputs.shape[1:] != shape:
+        _check(inputs.shape, shape)
+    return inputs
+
+
+def _check(found, shape):
+    same_rank = len(found) == len(shape) + 1
+    pairs = zip(shape, found[1:], strict=True) if same_rank else [(1, 0)]
+    if any(size not in (None, other) for size, other in pairs):
+        sizes = ", ".join("any" if size is None else str(size) for size in shape)
+        raise ValueError(f"Expected inputs of shape (batch, {sizes}), got {found}.")
 
 
 def single_input(model):
@@ -70,14 +96,20 @@ def single_input(model):
 
     Raises ValueError unless the model has one input and one output.
     """
+    check_ends(model)
+    return {"shape": tuple(model.inputs[0].shape[1:]), "dtype": model.inputs[0].dtype}
+
+
+def check_ends(model, several=False):
+    """Raise ValueError unless a model has one output and one input, or `several` that are known."""
     inputs, outputs = (getattr(model, name, None) or () for name in ("inputs", "outputs"))
-    if len(inputs) != 1 or len(outputs) != 1:
+    if len(outputs) != 1 or not inputs or (len(inputs) > 1 and not several):
+        expected = "one output and an input or more" if several else "one of each"
         raise ValueError(
             f"Model {model.name!r} has {len(inputs)} known inputs and {len(outputs)} outputs, "
-            "expected one of each. Build a Sequential or Functional model of that part, or, if it "
+            f"expected {expected}. Build a Sequential or Functional model of that part, or, if it "
             "is subclassed, use eager(model)."
         )
-    return {"shape": tuple(inputs[0].shape[1:]), "dtype": inputs[0].dtype}
 
 
 def cores():

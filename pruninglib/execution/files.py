@@ -20,11 +20,13 @@ def export(model, path, **settings):
     Args:
         model: a built Keras model; it is left as it is.
         path: ending in .keras, as `model.save` writes it; in .npz, the smallest, with a bit for
-            each zero and without optimizer state; or in .tflite, for LiteRT.
+            each zero and without optimizer state; or in .tflite, for LiteRT, which is run once
+            before it is moved there.
         settings: for .npz values="float16", which rounds the weights; for .tflite sparse=True,
             which stores kernels without their zeros.
 
-    Raises ValueError for another suffix and TypeError for a setting that the format lacks.
+    Raises ValueError for another suffix, and for a model that Keras cannot convert to .tflite or
+    LiteRT cannot run, and TypeError for a setting that the format lacks.
 
     >>> export(pl.make_mlp(4, [6, 5], 3), "small.npz")
     >>> load("small.npz").count_params()
@@ -39,7 +41,8 @@ def export(model, path, **settings):
 def load(path, **settings):
     """Return the model in a file: a Keras model, or for .tflite an `Executable`.
 
-    .keras and .tflite files may come from other programs, too.
+    .keras and .tflite files may come from other programs, too. The `Executable` of a file with
+    several inputs takes {name: array}, for the file has them in another order than the model.
 
     Args:
         path: as in `export`; FileNotFoundError if there is no such file.

@@ -15,14 +15,27 @@ from threading import Lock
 import numpy as np
 
 import pruninglib.backend as backend
+from pruninglib.atomic import of_the_machine
 from pruninglib.backend import keras, native_stderr_silenced, tensorflow_log_silenced
-from pruninglib.execution.executable import Executable, cores, in_tiles, single_input, thread_count
+from pruninglib.execution.executable import (
+    Executable,
+    check_ends,
+    cores,
+    in_tiles,
+    single_input,
+    thread_count,
+)
 from pruninglib.structure.costs import count_macs, count_parameters, file_bytes
 from pruninglib.structure.graph import chain
 
 LARGE = 1e-5  # seconds for one example; sharing a shorter one among threads does not pay
 RATE = 4e10  # multiplications per second in dense products, on one core, about
 TILE = 256  # examples; the activations of 1,000 units then take 1 MB, about a core's cache
+SIZES = (32, 256, 1)  # tried for an axis of any size: large images and single words need theirs
+INSTEAD = (
+    "Build it in float32, LSTM, GRU and SimpleRNN layers with unroll=True and for inputs of a "
+    "fixed length, or use compiled(model) or onnx(model)."
+)
 
 
 def eager(model):
@@ -141,14 +154,17 @@ def litert(model, sparse=False, threads=None):
     """Return an `Executable` that runs the model in LiteRT (TensorFlow Lite), in float32.
 
     Args:
-        model: a model with one input and one output, else ValueError. Its weights are converted
-            as they are now; it is left as it is.
+        model: a model with one output, else ValueError; with several inputs the `Executable` takes
+            {name: array}, by the names in `model.inputs`. Its weights are converted as they are
+            now; it is left as it is.
         sparse: store kernels without their zeros, which makes the file smaller, not faster.
         threads: number of threads that share a batch, each with its own interpreter; default all
-            cores. If there are fewer examples than threads, the threads share each example.
+            cores. If there are fewer examples than threads, or several inputs, the threads share
+            each example.
 
     Uses ai-edge-litert if it is installed, else TensorFlow's own interpreter; needs Keras 3.13.
-    Raises ValueError for a model with an operation that LiteRT cannot run.
+    Raises ValueError for a model that Keras cannot convert, such as a quantized one, or with an
+    operation that LiteRT cannot run, such as that of an LSTM without unroll=True.
     """
     runtime = "LiteRT, sparse" if sparse else "LiteRT"
     return run_litert(litert_file(model, sparse), threads, runtime, seconds_each(model))
@@ -171,69 +187,107 @@ def run_litert(content, threads=None, runtime="LiteRT", seconds=None):
         together = threads > 1 and seconds > LARGE
         counts = [1] * threads + [threads] * together
         each = [kind(model_content=content, num_threads=count) for count in counts]
-        given = _single(each[0])
-        shape = tuple(None if size < 0 else int(size) for size in given["shape_signature"][1:])
+        given = _inputs(each[0])
+        shapes = {name: _shape(details) for name, details in given.items()}
+        fixed = not any(None in shape for shape in shapes.values())
         try:
-            for interpreter in each if None not in shape else ():
+            for interpreter in each if fixed else ():
                 interpreter.allocate_tensors()
         except RuntimeError as error:
-            raise UnsupportedModel(
-                f"LiteRT cannot run this model: {error} Use compiled(model) or onnx(model)."
-            ) from error
+            raise UnsupportedModel(f"LiteRT cannot run this model: {error} {INSTEAD}") from error
     functions = [_function(one) for one in each]
     in_parts = in_tiles(functions[:threads], TILE, seconds)
 
     def run(inputs):
+        if isinstance(inputs, dict):
+            return functions[-1](*(inputs[name] for name in given))
         few = together and 0 < len(inputs) < threads
         return functions[-1](inputs) if few else in_parts(inputs)
 
-    of_input = {"shape": shape, "dtype": given["dtype"]}
-    return Executable(runtime, threads, run, content.__len__, **of_input)
+    types = {name: details["dtype"] for name, details in given.items()}
+    if len(given) == 1:
+        (shapes,), (types,) = shapes.values(), types.values()
+    return Executable(runtime, threads, run, content.__len__, shapes, types)
 
 
 class UnsupportedModel(ValueError):
     """LiteRT can read the model, but not run it."""
 
 
-def _single(interpreter):
-    """Return the details of the only input of an interpreter."""
+def _inputs(interpreter):
+    """Return {name: details} of an interpreter's inputs, in its order, by their Keras names."""
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-    if len(inputs) != 1 or len(outputs) != 1:
+    if len(outputs) != 1 or not inputs:
         raise UnsupportedModel(
             f"The LiteRT model has {len(inputs)} inputs and {len(outputs)} outputs, expected one "
-            "of each."
+            "output and an input or more."
         )
-    return inputs[0]
+    names = {each["index"]: each["name"] for each in inputs}
+    if len(inputs) > 1 and interpreter.get_signature_list():  # files of others may have none
+        signature = interpreter.get_signature_runner().get_input_details()
+        names |= {each["index"]: name for name, each in signature.items()}
+    return {names[each["index"]]: each for each in inputs}
+
+
+def _shape(details):
+    return tuple(None if size < 0 else int(size) for size in details["shape_signature"][1:])
 
 
 def litert_file(model, sparse=False):
-    """Return the content of the model's LiteRT file, in bytes. Needs Keras 3.13."""
-    single_input(model)
+    """Return the content of the model's LiteRT file, in bytes, which was run once.
+
+    Needs Keras 3.13. Raises ValueError for what Keras cannot convert or LiteRT cannot run.
+    """
+    check_ends(model, several=True)
     settings = {"optimizations": [backend.tf.lite.Optimize.EXPERIMENTAL_SPARSITY]} if sparse else {}
-    return file_content(model, "litert", **settings)
+    content = file_content(model, "litert", **settings)
+    _check_runs(run_litert(content, threads=1))
+    return content
+
+
+def _check_runs(executable):
+    """Raise ValueError unless one example runs, of zeros, which are valid ids, too."""
+    shape, dtype = executable.shape, executable.dtype
+    for size in SIZES:
+        try:
+            if isinstance(shape, dict):
+                executable({name: _zeros(shape[name], dtype[name], size) for name in shape})
+            else:
+                executable(_zeros(shape, dtype, size))
+        except ValueError as error:
+            reason = error
+        else:
+            return
+    raise UnsupportedModel(f"{reason} {INSTEAD}")
+
+
+def _zeros(shape, dtype, size):
+    return np.zeros([1, *(size if axis is None else axis for axis in shape)], dtype)
 
 
 def _function(interpreter):
-    (given,), (found,) = interpreter.get_input_details(), interpreter.get_output_details()
-    lock, shape = Lock(), None
+    given, (found,) = interpreter.get_input_details(), interpreter.get_output_details()
+    lock, shapes = Lock(), None
 
-    def run(inputs):
-        nonlocal shape
-        if not len(inputs):  # an empty batch, which LiteRT refuses for some layers
+    def run(*inputs):
+        nonlocal shapes
+        if not len(inputs[0]):  # an empty batch, which LiteRT refuses for some layers
             return np.empty((0, *found["shape"][1:]), found["dtype"])
         with lock:  # an interpreter holds the inputs and outputs of one call
-            if inputs.shape != shape:
-                shape = None  # after a failure the interpreter is ready for no shape
-                interpreter.resize_tensor_input(given["index"], inputs.shape)
-                try:
+            before, shapes = shapes, None  # after a failure it is ready for no shape
+            wanted = [array.shape for array in inputs]
+            try:
+                if wanted != before:
+                    for each, shape in zip(given, wanted, strict=True):
+                        interpreter.resize_tensor_input(each["index"], shape)
                     interpreter.allocate_tensors()
-                except RuntimeError as error:
-                    raise ValueError(
-                        f"LiteRT cannot run inputs of shape {inputs.shape}: {error}"
-                    ) from error
-                shape = inputs.shape
-            interpreter.set_tensor(given["index"], inputs)
-            interpreter.invoke()
+                for each, array in zip(given, inputs, strict=True):
+                    interpreter.set_tensor(each["index"], array)
+                interpreter.invoke()
+            except RuntimeError as error:
+                sizes = ", ".join(map(str, wanted))
+                raise ValueError(f"LiteRT cannot run inputs of shape {sizes}: {error}") from error
+            shapes = wanted
             return interpreter.get_tensor(found["index"])
 
     return run
@@ -248,30 +302,36 @@ def onnx(model, threads=None):
         threads: number of ONNX Runtime's threads; default all cores.
 
     Needs onnxruntime, onnx and tf2onnx, else ImportError. Raises ValueError for what tf2onnx
-    cannot translate, such as the exact GELU.
+    cannot translate, such as the exact GELU, and for inputs that are no numbers.
     """
     of_input = single_input(model)
     onnxruntime, *_ = (_needed(name, "ONNX Runtime") for name in ("onnxruntime", "onnx", "tf2onnx"))
     shape = [size or 32 for size in of_input["shape"]]
+    if of_input["dtype"] == "string":
+        raise ValueError(
+            f"Model {model.name!r} takes strings, ONNX Runtime numbers here. Export the part after "
+            "the layer that makes numbers of them."
+        )
     example = np.random.default_rng(0).random((1, *shape)).astype(of_input["dtype"])
     expected = eager(model)(example)  # Keras exports only models that have been called
     content = file_content(model, "onnx")
     threads = thread_count(threads)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+
+    def run(inputs):
+        return session.run(None, {name: inputs})[0]
+
     try:
         session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name
+        found = run(example)
     except Exception as error:  # of its own types; tf2onnx keeps what it cannot translate
         raise ValueError(
             f"ONNX Runtime cannot run model {model.name!r}: {error}. Use litert(model) or "
             "compiled(model)."
         ) from error
-    name = session.get_inputs()[0].name
-
-    def run(inputs):
-        return session.run(None, {name: inputs})[0]
-
-    if not np.allclose(run(example), expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max()):
+    if not np.allclose(found, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max()):
         raise ValueError(
             f"Model {model.name!r} exported to ONNX computes something else, such as what a layer "
             "does in training. Use litert(model) or compiled(model)."
@@ -288,13 +348,25 @@ def _needed(name, purpose):
 
 
 def file_content(model, kind, **settings):
-    """Return the bytes of the exported model, kind "litert" or "onnx"; settings as in Keras."""
+    """Return the bytes of the exported model, kind "litert" or "onnx"; settings as in Keras.
+
+    Raises ValueError for what the converter cannot translate.
+    """
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # `onnx` raises what it cannot do
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / ("model.tflite" if kind == "litert" else "model.onnx")
         with native_stderr_silenced(), tensorflow_log_silenced(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # tf2onnx uses names that NumPy has deprecated
-            model.export(str(path), format=kind, verbose=False, **settings)
+            try:
+                model.export(str(path), format=kind, verbose=False, **settings)
+            except Exception as error:  # converters raise many kinds
+                if of_the_machine(error) or isinstance(error, ImportError):
+                    raise
+                reason = str(error).partition("\n")[0][:300]
+                raise ValueError(
+                    f"Keras cannot export model {model.name!r} to {kind}: {reason}. Export it as "
+                    "it was before any quantize(...), or run it with eager or compiled."
+                ) from error
         return path.read_bytes()
 
 

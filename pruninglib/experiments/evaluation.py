@@ -100,10 +100,10 @@ def compare(models, dataset, batch_sizes=(1, 64), repeats=10, litert=False):
         litert: whether to convert each to LiteRT, too, which takes a second or more.
 
     Columns: label, accuracy (of what is no classifier, the metrics that it was compiled with) and
-    loss on the test set, parameters, nonzero (parameters), macs
-    (of one image), file_bytes, gzip_bytes, litert_bytes (if asked for), and for each batch size
-    N: ms_N, ms_N_q1, ms_N_q3, the median and quartiles of the milliseconds for one batch, and
-    ms_N_steady, whether they settled (`steady` in `time_models`).
+    loss on the test set, parameters, nonzero (parameters), macs (of one image; NaN where
+    `count_macs` cannot count them), file_bytes, gzip_bytes, litert_bytes (if asked for), and for
+    each batch size N: ms_N, ms_N_q1, ms_N_q3, the median and quartiles of the milliseconds for one
+    batch, and ms_N_steady, whether they settled (`steady` in `time_models`).
     """
     if not (isinstance(models, Mapping) and hasattr(dataset, "x_test")):
         raise TypeError(
@@ -119,7 +119,7 @@ def compare(models, dataset, batch_sizes=(1, 64), repeats=10, litert=False):
             **results(model, runs[label], x, y),
             "parameters": count_parameters(model),
             "nonzero": count_parameters(model, nonzero=True),
-            "macs": count_macs(model),
+            "macs": _macs_or_nan(model),
             "file_bytes": file_bytes(model),
             "gzip_bytes": file_bytes(model, compress=True),
             **({"litert_bytes": len(litert_file(model))} if litert else {}),
@@ -137,6 +137,13 @@ def compare(models, dataset, batch_sizes=(1, 64), repeats=10, litert=False):
             }
         )
     return pd.DataFrame(list(rows.values()))
+
+
+def _macs_or_nan(model):
+    try:
+        return count_macs(model)
+    except ValueError:
+        return np.nan
 
 
 def dead_units(model, inputs):

@@ -4,7 +4,9 @@ A mask set is a dict {layer name: 0/1 array}. An array of the kernel's shape mas
 one of shape (units,) masks units.
 """
 
+import math
 import re
+import warnings
 
 import numpy as np
 
@@ -24,8 +26,15 @@ from pruninglib.structure.layers import (
     kernel_of,
     kernel_values,
     units_last,
+    weight_matrices,
 )
-from pruninglib.structure.prunable import check_names, chosen, matching, prunable_layers
+from pruninglib.structure.prunable import (
+    check_names,
+    chosen,
+    matching,
+    prunable_layers,
+    unprunable_layers,
+)
 
 
 def make_masks(model, criterion, sparsity, scope="layer", include=None, exclude=(), coupled=False):
@@ -51,6 +60,10 @@ def make_masks(model, criterion, sparsity, scope="layer", include=None, exclude=
     the scores of `unit_norm` are divided by the root of the fan-in, so that layers compare. Raises
     ValueError for unknown layers, for scores of another shape, and for scores or weights of NaN.
 
+    Layers of other kinds cannot be pruned yet, such as MultiHeadAttention, LSTM and Embedding:
+    ValueError if one is named; a UserWarning names those left out unless `exclude` or `include` is
+    given.
+
     >>> model = pl.make_mlp(4, [6, 5], 3)
     >>> masks = make_masks(model, pl.unit_norm, 0.5)
     >>> {name: int(mask.sum()) for name, mask in masks.items()}
@@ -60,6 +73,7 @@ def make_masks(model, criterion, sparsity, scope="layer", include=None, exclude=
         if scope != "layer" or include is not None or exclude:
             raise ValueError("A dict of sparsities names its layers; it goes with layer scope.")
         include = list(sparsity)
+    include, exclude = _only_prunable(model, include, exclude)
     if coupled:
         return coupled_masks(model, criterion, sparsity, scope, include, exclude)
     scores = layer_scores(model, criterion, scope, include, exclude)
@@ -68,6 +82,49 @@ def make_masks(model, criterion, sparsity, scope="layer", include=None, exclude=
     if isinstance(sparsity, str):
         return _n_m_masks(model, scores, sparsity, scope)
     return _masks(scores, sparsity, scope)
+
+
+def _only_prunable(model, include, exclude):
+    """Return the names and types to include and exclude, without those that cannot be pruned.
+
+    Raises ValueError if one to include cannot; warns of those that are left out unasked.
+    """
+    include, exclude = (
+        [wanted] if isinstance(wanted, (str, type)) else wanted for wanted in (include, exclude)
+    )
+    prunable, others = prunable_layers(model), unprunable_layers(model)
+    if refused := [w for w in include or () if _is_of(w, others) and not _is_of(w, prunable)]:
+        names = [name for name, x in others.items() if any(_is_of(w, {name: x}) for w in refused)]
+        raise ValueError(
+            f"{_described(names, others)} cannot be pruned yet: only Dense and convolution layers "
+            f"can, not quantized and without LoRA. Name some of {list(prunable)}."
+        )
+    unasked = [n for n, x in others.items() if not any(_is_of(w, {n: x}) for w in exclude)]
+    if include is None and unasked:
+        share = 100 * sum(_size(others[name]) for name in unasked) / _size(model)
+        warnings.warn(
+            f"{_described(unasked, others)} cannot be pruned yet and are left out, with "
+            f"{share:.0f} % of the weights in weight matrices. measure_sparsity(model, "
+            f'layers="all") counts them, too. Without this warning: exclude={unasked}.',
+            stacklevel=3,
+        )
+    return include, [w for w in exclude if _is_of(w, prunable) or not _is_of(w, others)]
+
+
+def _is_of(wanted, layers):
+    """Say whether a name or a type is of one of the layers {name: layer}."""
+    if isinstance(wanted, type):
+        return any(isinstance(layer, wanted) for layer in layers.values())
+    return wanted in layers
+
+
+def _described(names, layers):
+    kinds = ", ".join(f"{name!r} ({type(layers[name]).__name__})" for name in names)
+    return f"The layers {kinds}"
+
+
+def _size(layer):
+    return sum(math.prod(weight.shape) for weight in weight_matrices(layer))
 
 
 def _masks(scores, sparsity, scope):

@@ -6,7 +6,14 @@ from pruninglib.backend import keras
 from pruninglib.registered import HoldMask, whole
 from pruninglib.structure.copying import fresh_copy
 from pruninglib.structure.graph import check_model, leaves
-from pruninglib.structure.layers import check_shape, constrained, for_units, is_prunable, kernel_of
+from pruninglib.structure.layers import (
+    check_shape,
+    constrained,
+    for_units,
+    is_prunable,
+    kernel_of,
+    weight_matrices,
+)
 from pruninglib.structure.prunable import check_names, default_layers, prunable_layers
 
 
@@ -112,10 +119,31 @@ def measure_sparsity(model, layers=None):
     Args:
         model: a built model; it is left as it is.
         layers: names; default those that `make_masks` prunes by default, or, in a model that has
-            none, all. ValueError if a subclassed model comes without names.
+            none, all; or "all", for all weight matrices of the model, the logits' and those of
+            layers that cannot be pruned, such as LSTM, too. ValueError if a subclassed model comes
+            without names, and for "all" if a layer is quantized.
+
+    >>> model = pl.make_mlp(4, [6, 5], 3)
+    >>> pruned = prune(model, pl.make_masks(model, pl.magnitude, 0.5))
+    >>> measure_sparsity(pruned), round(measure_sparsity(pruned, layers="all"), 3)
+    (0.5, 0.391)
     """
     check_model(model)
+    if isinstance(layers, str) and layers == "all":
+        return _share_of_all_zeros(model)
     return share_of_zeros(model, layers)
+
+
+def _share_of_all_zeros(model):
+    parts = model._flatten_layers()
+    if quantized := [x.name for x in parts if getattr(x, "quantization_mode", None)]:
+        raise ValueError(
+            f"The layers {quantized} are quantized: zeros of rounding are none of pruning. Measure "
+            "the model as it was before quantize(...)."
+        )
+    if not (matrices := weight_matrices(model)):
+        raise ValueError(f"Model {model.name!r} has no weight matrices.")
+    return _zeros([np.asarray(matrix) for matrix in matrices])
 
 
 def share_of_zeros(model, layers=None):
@@ -126,7 +154,10 @@ def share_of_zeros(model, layers=None):
     check_names(layers, prunable)
     if not layers:
         raise ValueError(f"No layers to measure; name some of {list(prunable)}.")
-    kernels = [np.asarray(kernel_of(prunable[name])) for name in layers]
+    return _zeros([np.asarray(kernel_of(prunable[name])) for name in layers])
+
+
+def _zeros(kernels):
     # comparing first, for NumPy counts booleans ten times as fast as numbers
     left = sum(np.count_nonzero(kernel != 0) for kernel in kernels)
     return float(1 - left / sum(kernel.size for kernel in kernels))

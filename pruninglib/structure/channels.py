@@ -11,7 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from pruninglib.backend import keras
-from pruninglib.structure.graph import Call, is_in_training, leaves, unnested
+from pruninglib.structure.graph import Call, is_in_training, leaves, named_arguments, unnested
 from pruninglib.structure.layers import (
     ALONE,
     CONVOLUTIONS,
@@ -165,7 +165,8 @@ def _obstacle(call, times):
     if isinstance(layer, PRUNABLE) and not is_prunable(layer):
         return "is quantized or has LoRA weights"
     if is_in_training(call.node):
-        return "is called as in training"
+        name = _true_argument(call.node)
+        return "is called as in training" if name == "training" else f"is called with {name}=True"
     if not all(map(_has_channels, (*call.inputs, *call.outputs))):
         return "has an input or output whose last axis is not of fixed size"
     if times[id(layer)] > 1 and (getattr(layer, "weights", ()) or type(layer) in SIZED):
@@ -175,6 +176,13 @@ def _obstacle(call, times):
     if type(layer) in CONVOLUTIONS and layer.groups > 1 and not is_depthwise(layer):
         return "reads its channels in groups"
     return None
+
+
+def _true_argument(node):
+    """Return the name of the first argument with a True in it; `training` goes before others."""
+    arguments = named_arguments(node).items()
+    true = [name for name, value in arguments if any(x is True for x in keras.tree.flatten(value))]
+    return "training" if "training" in true else true[0]
 
 
 def _follow(call, inputs, groups):

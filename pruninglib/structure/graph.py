@@ -1,5 +1,6 @@
 """Read the graph of a Keras model: its layer calls in order, those of nested models, chains."""
 
+import inspect
 from collections import Counter
 from typing import NamedTuple
 
@@ -80,6 +81,13 @@ def is_in_training(node):
     """Say whether a layer is called with an argument that is True, such as training=True."""
     arguments = node.arguments
     return any(each is True for each in keras.tree.flatten((arguments.args, arguments.kwargs)))
+
+
+def named_arguments(node):
+    """Return {name: value} of the arguments with which a layer is called."""
+    arguments = node.arguments
+    by_position = inspect.signature(node.operation.call).bind_partial(*arguments.args).arguments
+    return {**by_position, **arguments.kwargs}
 
 
 def leaves(model, prefix=""):

@@ -31,6 +31,7 @@ UNCHANGED = kinds("""MaxPooling2D AveragePooling2D GlobalMaxPooling2D GlobalAver
     Cropping2D UpSampling2D RepeatVector ActivityRegularization""")
 PADDING = kinds("ZeroPadding2D")
 SHAPING = kinds("Flatten Reshape")
+SCALING = kinds("PReLU LayerNormalization RMSNormalization")  # by weights of any shape
 SIZED = kinds("Reshape Rescaling Normalization")  # their configs may depend on the channel count
 MERGING = kinds("Add Subtract Multiply Average Maximum Minimum")
 OPERATIONS = """Add Subtract Multiply Divide TrueDivide Maximum Minimum Negative Absolute Square
@@ -40,6 +41,22 @@ OPERATIONS = """Add Subtract Multiply Divide TrueDivide Maximum Minimum Negative
 def kernel_of(layer):
     """Return the variable that masks act on; in a separable convolution the pointwise kernel."""
     return layer.pointwise_kernel if isinstance(layer, SEPARABLE) else layer.kernel
+
+
+def weight_matrices(layer):
+    """Return the weights of two or more axes of a layer and all in it, each once.
+
+    Frozen ones count, and the integers of quantized layers. Biases and scales do not, such as those
+    of MultiHeadAttention and PReLU, which have several axes, too.
+    """
+    found = {}
+    for part in layer._flatten_layers():
+        if not isinstance(part, SCALING):
+            quantized = [w for w in part._non_trainable_variables if "int" in str(w.dtype)]
+            weights = (*part._trainable_variables, *quantized)
+            matrices = (w for w in weights if len(w.shape) > 1 and w.name != "bias")
+            found |= {id(matrix): matrix for matrix in matrices}
+    return list(found.values())
 
 
 def constrained(layer):

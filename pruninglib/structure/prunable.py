@@ -1,7 +1,13 @@
 """Find the layers of a model that can be pruned, and choose among them."""
 
 from pruninglib.structure.graph import check_built, check_graph, is_graph, leaves, unnested
-from pruninglib.structure.layers import DEPTHWISE, PRUNABLE, is_prunable, kernel_of
+from pruninglib.structure.layers import (
+    DEPTHWISE,
+    PRUNABLE,
+    is_prunable,
+    kernel_of,
+    weight_matrices,
+)
 
 
 def prunable_layers(model):
@@ -25,6 +31,13 @@ def prunable_layers(model):
         names = sorted(name for name, layer in found if layers[name] is not layer)
         raise ValueError(f"Model {model.name!r} has several layers named {names}. Rename them.")
     return layers
+
+
+def unprunable_layers(model):
+    """Return {name: layer} of the layers with weight matrices that cannot be pruned, in order."""
+    check_built(model)
+    layers = leaves(model)
+    return {name: x for name, x in layers if not is_prunable(x) and weight_matrices(x)}
 
 
 def chosen(model, include=None, exclude=()):

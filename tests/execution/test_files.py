@@ -131,12 +131,73 @@ def test_a_quantized_file_takes_no_floats_for_whole_numbers(pruned, tmp_path):
     assert run(np.zeros((2, X.shape[1]), np.int8)).dtype == np.int8
 
 
-def test_a_litert_file_with_several_inputs_is_refused_as_such(tmp_path):
-    inputs = [keras.Input((3,)), keras.Input((3,))]
-    model = keras.Model(inputs, keras.layers.Add()(inputs))
+def test_a_litert_file_takes_several_inputs_by_name(tmp_path):
+    ids, numbers = keras.Input((4,), dtype="int32", name="b"), keras.Input((4,), name="c")
+    more = keras.Input((4,), name="a")
+    words = keras.layers.Flatten()(keras.layers.Embedding(9, 2)(ids))
+    parts = [words, keras.layers.Subtract()([numbers, more])]
+    model = keras.Model([ids, numbers, more], keras.layers.Concatenate()(parts))
+    export(model, tmp_path / "three.tflite")
+    run = load(tmp_path / "three.tflite")
+    for count in (5, 0, 1, 5):
+        given = {"a": X[:count], "b": np.arange(4 * count).reshape(-1, 4) % 9, "c": X[::-1][:count]}
+        expected = model([given[name] for name in "bca"])
+        assert_allclose(run(given), expected, rtol=1e-5, atol=1e-6)
+    for wrong in (X, [X, X, X], {"a": X}):
+        with pytest.raises(ValueError, match=r"one array for each of \['c', 'b', 'a'\], got"):
+            run(wrong)
+    with pytest.raises(
+        ValueError, match=r"as many examples in each input, got {'c': 4, 'b': 5, 'a"
+    ):
+        run(given | {"c": X[:4]})
+    with pytest.raises(ValueError, match="Expected inputs of int32, got float32"):
+        run(given | {"b": X})
+
+
+def test_a_litert_file_with_several_outputs_is_refused_as_such(tmp_path):
+    given = keras.Input((3,))
+    model = keras.Model(given, [keras.layers.ReLU()(given), keras.layers.Softmax()(given)])
     model.export(tmp_path / "two.tflite", format="litert", verbose=False)
-    with pytest.raises(ValueError, match=r"two\.tflite: The LiteRT model has 2 inputs and 1 out"):
+    with pytest.raises(ValueError, match=r"two\.tflite: The LiteRT model has 1 inputs and 2 out"):
         load(tmp_path / "two.tflite")
+    with pytest.raises(ValueError, match="1 known inputs and 2 outputs, expected one output and a"):
+        export(model, tmp_path / "ours.tflite")
+
+
+@pytest.mark.parametrize(
+    ("kind", "length"), [("SimpleRNN", None), pytest.param("GRU", 6, marks=pytest.mark.more)]
+)
+def test_no_litert_file_is_written_that_cannot_run(kind, length, tmp_path):
+    layer = getattr(keras.layers, kind)
+    parts = [keras.layers.Conv1D(3, 2), keras.layers.Bidirectional(layer(2))]
+    model = keras.Sequential([keras.Input((length, 4)), *parts])
+    with pytest.raises(
+        ValueError, match=r"LiteRT cannot run .*float32, LSTM, GRU .* with unroll=True"
+    ):
+        export(model, tmp_path / "model.tflite")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unrolled_recurrent_layers_are_exported(tmp_path):
+    model = keras.Sequential([keras.Input((5, 4)), keras.layers.LSTM(2, unroll=True)])
+    export(model, tmp_path / "model.tflite")
+    sequences = np.stack([X] * 2)
+    assert_allclose(load(tmp_path / "model.tflite")(sequences), model(sequences), atol=1e-5)
+
+
+@pytest.mark.parametrize("side", [40, 1])
+def test_models_of_any_size_are_tried_at_one_that_they_take(side, tmp_path):
+    """Large images only, or few words only."""
+    if side == 1:
+        parts = [keras.Input((None,), dtype="int32"), keras.layers.Embedding(5, 2)]
+        parts += [keras.layers.Reshape((2,))]
+    else:
+        parts = [keras.Input((None, None, 1)), keras.layers.Conv2D(2, 40)]
+        parts += [keras.layers.GlobalMaxPooling2D()]
+    export(keras.Sequential(parts), tmp_path / "model.tflite")
+    shape = (2, 1) if side == 1 else (2, 40, 41, 1)
+    found = load(tmp_path / "model.tflite")(np.ones(shape, parts[0].dtype))
+    assert_allclose(found, keras.Sequential(parts)(np.ones(shape, parts[0].dtype)), rtol=1e-5)
 
 
 @pytest.mark.parametrize(

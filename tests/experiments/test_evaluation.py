@@ -76,6 +76,18 @@ def test_table_has_one_row_a_network_with_all_that_it_costs(trained, tiny, monke
     assert table["nonzero"].tolist() == [292, 32 + 96 + 36]
 
 
+def test_macs_that_cannot_be_counted_are_nan(tiny, monkeypatch):
+    monkeypatch.setattr(evaluation, "time_models", partial(time_models, limit=2))
+    class_count = int(tiny.y_test.max()) + 1
+    inputs = keras.Input(tiny.x_test.shape[1:])
+    steps = keras.layers.Reshape((-1, 1, 1, 1))(inputs)
+    x = keras.layers.Flatten()(keras.layers.ConvLSTM2D(1, 1)(steps))
+    model = keras.Model(inputs, keras.layers.Dense(class_count)(x))
+    model.compile(loss=LOSS)
+    table = compare({"recurrent": model}, tiny, batch_sizes=(1,), repeats=1)
+    assert np.isnan(table["macs"][0]) and table["parameters"][0] == count_parameters(model)
+
+
 @pytest.mark.parametrize("other", [([1], [2]), None])
 def test_what_is_no_dataset_or_no_models_by_label_is_refused(trained, tiny, other):
     with pytest.raises(TypeError, match=r"got dict and .*pl\.Dataset\(name"):

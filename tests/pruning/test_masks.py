@@ -235,3 +235,82 @@ def test_bad_patterns_and_choices_are_refused(arguments, message):
     arguments = {"criterion": magnitude, "sparsity": 0.5} | arguments
     with pytest.raises(ValueError, match=message):
         make_masks(MODEL, **arguments)
+
+
+def sequence_model():
+    """An Embedding and attention in a nested model, then a SimpleRNN both ways, and Dense."""
+    inner_inputs = keras.Input((7,), dtype="int32")
+    x = layers.Embedding(9, 4, name="words")(inner_inputs)
+    x = layers.MultiHeadAttention(1, 2, name="attention")(x, x)
+    inner = keras.Model(inner_inputs, dense(6, name="wide")(x), name="inner")
+    inputs = keras.Input((7,), dtype="int32")
+    x = layers.PReLU()(layers.Bidirectional(layers.SimpleRNN(1), name="both")(inner(inputs)))
+    return keras.Model(inputs, dense(4, name="end")(x), name="sequence")
+
+
+def test_layers_left_out_because_they_cannot_be_pruned_are_named():
+    model = sequence_model()
+    left_out = 9 * 4 + 4 * 4 * 2 + 2 * (6 + 1)  # Embedding, attention, SimpleRNN both ways
+    share = round(100 * left_out / (left_out + 4 * 6 + 2 * 4))
+    expected = (
+        r"^The layers 'inner/words' \(Embedding\), 'inner/attention' \(MultiHeadAttention\), "
+        rf"'both' \(Bidirectional\) cannot be pruned yet .*with {share} % of the weights"
+    )
+    with pytest.warns(UserWarning, match=expected) as found:
+        make_masks(model, magnitude, 0.5)
+    assert len(found) == 1 and found[0].filename == __file__
+    with pytest.warns(
+        UserWarning, match=r"^The layers 'inner/words' \(Embedding\) cannot"
+    ) as found:
+        make_masks(model, unit_norm, 0.5, exclude=["both", layers.MultiHeadAttention])
+    assert len(found) == 1
+
+
+def test_a_frozen_or_quantized_layer_is_named_too():
+    model = keras.Sequential([keras.Input((5, 8)), layers.GRU(4, name="gru"), dense(8, name="a")])
+    model.add(dense(4, name="integers"))
+    model.add(dense(2))
+    model.get_layer("gru").trainable = False
+    model.get_layer("integers").quantize("int8")
+    with pytest.warns(UserWarning, match=r"'gru' \(GRU\), 'integers' \(Dense\) cannot be pruned y"):
+        assert list(make_masks(model, magnitude, 0.5)) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"sparsity": 0.5, "include": ["inner/wide"]},
+        {"sparsity": 0.5, "include": layers.Dense},
+        {"sparsity": {"inner/wide": 0.5}},
+        {"sparsity": 0.5, "exclude": ["inner/words", "inner/attention", "both"]},
+        {"sparsity": 0.5, "exclude": (layers.Embedding, layers.MultiHeadAttention, "both")},
+    ],
+)
+def test_layers_left_out_on_purpose_are_not_named(settings):
+    assert "inner/wide" in make_masks(sequence_model(), magnitude, **settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"sparsity": 0.5, "include": ["inner/wide", "both"]},
+        {"sparsity": 0.5, "include": "both"},
+        {"sparsity": 0.5, "include": layers.Bidirectional},
+        {"sparsity": {"both": 0.5}},
+    ],
+)
+def test_a_layer_that_cannot_be_pruned_is_refused_by_name(settings):
+    expected = r"'both' \(Bidirectional\) cannot be pruned yet: .*some of \['inner/wide', 'end'\]"
+    with pytest.raises(ValueError, match=expected):
+        make_masks(sequence_model(), magnitude, **settings)
+
+
+def test_scales_are_no_weight_matrices():
+    parts = [
+        layers.LayerNormalization((1, 2)),
+        layers.PReLU(),
+        layers.Flatten(),
+        dense(3),
+        dense(2),
+    ]
+    make_masks(keras.Sequential([keras.Input((5, 2)), *parts]), magnitude, 0.5)

@@ -259,6 +259,45 @@ def test_sparsity_of_a_model_of_logits_only_is_theirs():
     assert measure_sparsity(model) == 0.25
 
 
+def test_sparsity_of_all_weight_matrices_counts_every_layer():
+    """Each once, in nested and subclassed models, frozen or not; biases and scales do not count."""
+    once = keras.layers.LSTM(2, name="lstm")
+    inner = keras.Sequential([keras.Input((3, 4)), once], name="inner")
+    inputs = keras.Input((3, 4))
+    joined = keras.layers.Add()([inner(inputs), once(inputs)])
+    model = keras.Model(inputs, dense(5)(keras.layers.BatchNormalization()(joined)))
+    once.cell.kernel.assign(np.zeros((4, 8)))
+    model.layers[-1].bias.assign(np.zeros(5))
+
+    class Around(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.model = model
+            self.shift = self.add_weight(shape=(2, 5), initializer="ones")
+
+        def call(self, inputs):
+            return self.model(inputs) + self.shift[0]
+
+    outer = Around()
+    outer(np.zeros((1, 3, 4)))
+    for trainable in (True, False):
+        outer.trainable = trainable
+        assert measure_sparsity(model, "all") == pytest.approx(32 / (32 + 16 + 10))
+        assert measure_sparsity(outer, layers="all") == pytest.approx(32 / (32 + 16 + 10 + 10))
+
+
+def test_sparsity_of_all_of_a_quantized_model_is_refused(mlp):
+    mlp.get_layer("hidden_2").quantize("int8")
+    with pytest.raises(ValueError, match=r"\['hidden_2'\] are quantized.*before quantize"):
+        measure_sparsity(mlp, "all")
+
+
+def test_sparsity_of_a_model_without_weight_matrices_is_refused():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.BatchNormalization()], name="flat")
+    with pytest.raises(ValueError, match="'flat' has no weight matrices"):
+        measure_sparsity(model, "all")
+
+
 def test_sparsity_of_unknown_layers_is_refused(mlp):
     with pytest.raises(ValueError, match=r"Unknown layers \['hidden_9'\]; expected some of"):
         measure_sparsity(mlp, ["hidden_9"])

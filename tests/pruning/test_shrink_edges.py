@@ -100,6 +100,7 @@ def test_a_nested_model_that_is_called_as_in_training_is_not_looked_into():
     assert rows[0]["why"] == "it is in a model that is not looked into"
 
 
+@pytest.mark.filterwarnings("ignore:The layers .*Embedding:UserWarning")  # is not pruned
 def test_what_a_preprocessing_layer_learned_is_kept():
     discretization = layers.Discretization(num_bins=4)
     discretization.adapt(np.random.default_rng(0).normal(size=(100, 1)).astype("float32"))
@@ -182,6 +183,7 @@ def test_nested_sequentials_that_were_loaded_or_used_before(tmp_path):
         assert shrunk(network)[0][:-1] == [3] * (len(shrunk(network)[0]) - 1)
 
 
+@pytest.mark.filterwarnings("ignore:The layers .*Embedding:UserWarning")  # is not pruned
 def test_inputs_of_any_length():
     inputs = keras.Input((None,), dtype="int32")
     x = layers.GlobalAveragePooling1D()(layers.Embedding(10, 6)(inputs))

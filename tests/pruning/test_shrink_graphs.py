@@ -378,6 +378,13 @@ def test_several_inputs_and_outputs():
     assert_same_function(shrink(pruned), pruned)
 
 
+class Reversed(layers.Layer):
+    """Turns the channels round if asked to."""
+
+    def call(self, inputs, backwards=False, training=None):
+        return inputs[..., ::-1] if backwards else inputs
+
+
 class Scale(layers.Layer):
     """A layer that no library knows, with a weight for each channel."""
 
@@ -407,7 +414,18 @@ STAYING = {
     "an operation": (lambda x: ops.sort(x), r"'sort.*' \(Sort\) is not known"),
     "an array": (lambda x: x * np.arange(6.0), r"'multiply.*' \(Multiply\) is not known"),
     "normalization by position": (lambda x: layers.BatchNormalization(1, name="s")(x), r"\(Batch"),
-    "training on": (lambda x: norm(name="s")(x, training=True), r"'s' \(BatchNormalization\)"),
+    "training on": (
+        lambda x: norm(name="s")(x, training=True),
+        r"'s' \(BatchNormalization\) is called as in training",
+    ),
+    "another argument that is True": (
+        lambda x: Reversed(name="s")(x, backwards=True),
+        r"'s' \(Reversed\) is called with backwards=True",
+    ),
+    "both": (
+        lambda x: Reversed(name="s")(x, backwards=True, training=True),
+        r"'s' \(Reversed\) is called as in training",
+    ),
 }
 
 

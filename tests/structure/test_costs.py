@@ -115,3 +115,101 @@ def test_macs_of_every_kind_of_convolution_and_of_nested_models():
     inputs, nested = keras.Input((8, 8, 2)), list(kinds)[-1]
     twice = keras.Model(inputs, layers.Add()([nested(inputs), nested(inputs)]))
     assert count_macs(twice) == 2 * kinds[nested]
+
+
+RECURRENT = {
+    layers.LSTM(4): 4 * 7 * (3 * 4 + 4 * 4),
+    layers.GRU(4, return_sequences=True): 3 * 7 * (3 * 4 + 4 * 4),
+    layers.GRU(4, reset_after=False): 3 * 7 * (3 * 4 + 4 * 4),
+    layers.SimpleRNN(4): 7 * (3 * 4 + 4 * 4),
+    layers.Bidirectional(layers.LSTM(2)): 2 * 4 * 7 * (3 * 2 + 2 * 2),
+    layers.Bidirectional(layers.GRU(2), backward_layer=layers.SimpleRNN(5, go_backwards=True)): (
+        3 * 7 * (3 * 2 + 2 * 2) + 7 * (3 * 5 + 5 * 5)
+    ),
+    layers.TimeDistributed(layers.Dense(5)): 7 * 3 * 5,
+    layers.EinsumDense("abc,cd->abd", (None, 5)): 7 * 3 * 5,
+    layers.EinsumDense("...x,xyz->...yz", (5, 2)): 7 * 3 * 5 * 2,
+    layers.EinsumDense("abc,bd->adc", (5, 3)): 7 * 3 * 5,
+    layers.LayerNormalization(axis=(1, 2)): 0,
+    layers.PReLU(): 0,
+}
+
+
+@pytest.mark.parametrize("layer", RECURRENT, ids=lambda layer: layer.name)
+def test_macs_of_layers_over_sequences(layer):
+    model = keras.Sequential([keras.Input((7, 3)), layer])
+    assert count_macs(model) == count_macs(model, nonzero=True) == RECURRENT[layer]
+
+
+def test_macs_of_what_time_distributed_wraps():
+    inner = keras.Sequential([keras.Input((5, 5, 2)), layers.Conv2D(3, 2), layers.Flatten()])
+    wrapped = [layers.TimeDistributed(inner), layers.LSTM(2)]
+    model = keras.Sequential([keras.Input((6, 5, 5, 2)), *wrapped])
+    assert count_macs(model) == 6 * 16 * (2 * 2 * 2 * 3) + 4 * 6 * (48 * 2 + 2 * 2)
+    convolution = layers.TimeDistributed(layers.Conv2D(3, 2, strides=2, padding="same"))
+    model = keras.Sequential([keras.Input((6, 5, 5, 2)), convolution])
+    assert count_macs(model) == 6 * 9 * (2 * 2 * 2 * 3)
+
+
+def test_macs_of_attention_count_its_products():
+    """Queries of 5 steps, keys and values of 7, in 2 heads."""
+    query, value, key = keras.Input((5, 6)), keras.Input((7, 3)), keras.Input((7, 4))
+    attention = layers.MultiHeadAttention(2, 8, value_dim=9, output_shape=10)
+    model = keras.Model([query, value, key], attention(key=key, value=value, query=query))
+    projections = 2 * (5 * 6 * 8 + 7 * 4 * 8 + 7 * 3 * 9 + 5 * 9 * 10)
+    assert count_macs(model) == projections + 2 * 5 * 7 * (8 + 9)
+    attention.query_dense.kernel.assign(np.zeros((6, 2, 8)))
+    without_queries = projections - 2 * 5 * 6 * 8
+    assert count_macs(model, nonzero=True) == without_queries + 2 * 5 * 7 * (8 + 9)
+
+
+def test_macs_of_attention_along_one_axis_of_two():
+    images = keras.Input((4, 5, 6))
+    attention = layers.MultiHeadAttention(2, 8, attention_axes=-2)
+    model = keras.Model(images, attention(images, images, use_causal_mask=True))
+    assert count_macs(model) == 4 * (4 * 5 * 6 * 2 * 8) + 2 * (4 * 5 * 5) * (8 + 8)
+
+
+def test_an_embedding_costs_no_macs():
+    parts = [keras.Input((7,), dtype="int32"), layers.Embedding(50, 4), dense(2)]
+    assert count_macs(keras.Sequential(parts)) == 7 * 4 * 2
+
+
+class Projection(layers.Layer):
+    """A layer of somebody else, with a weight matrix inside another layer."""
+
+    def __init__(self, units):
+        super().__init__(name="own")
+        self.inner = layers.Dense(units)
+
+    def build(self, shape):
+        self.inner.build(shape)
+
+    def compute_output_shape(self, shape):
+        return self.inner.compute_output_shape(shape)
+
+    def call(self, inputs):
+        return self.inner(inputs)
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (Projection(4), r"'own' \(Projection\) has weight matrices.*Count those of the model with"),
+        (layers.TimeDistributed(Projection(4)), r"'own' \(Projection\) has weight matrices"),
+        (layers.GroupQueryAttention(4, 2, 2, name="grouped"), "'grouped' .*cannot be counted"),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_macs_of_other_layers_with_weight_matrices_are_refused(layer, message):
+    inputs = keras.Input((7, 3))
+    grouped = isinstance(layer, layers.GroupQueryAttention)
+    model = keras.Model(inputs, layer(inputs, inputs) if grouped else layer(inputs))
+    with pytest.raises(ValueError, match=message):
+        count_macs(model)
+
+
+@pytest.mark.parametrize("layer", [layers.LSTM(2), layers.EinsumDense("abc,cd->abd", (None, 2))])
+def test_macs_over_sequences_of_any_length_are_refused(layer):
+    with pytest.raises(ValueError, match=r"works at \(None,\) positions.*fixed size"):
+        count_macs(keras.Sequential([keras.Input((None, 3)), layer]))
