@@ -190,7 +190,7 @@ def _fill(twin, layer, step, plan):
         copy_weights(twin, layer)
         return
     new = {weight.name: weight for weight in twin.weights}
-    old = {weight.name: np.asarray(weight) for weight in layer.weights}
+    old = {weight.name: np.array(weight) for weight in layer.weights}  # copies, see `copy_weights`
     held = held_masks(layer) if isinstance(layer, PRUNABLE) else {}
     masks = {name: np.broadcast_to(held[name].mask, old[name].shape) for name in held}
     if reads(layer):

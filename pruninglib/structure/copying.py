@@ -168,8 +168,11 @@ def _twin(model, change=None, input_shape=None):
         raise _cannot_copy(model, error) from error
     _check_parts(twin, model)
     for part, original in zip(_parts(twin), _parts(model), strict=True):
+        part.name = original.name  # a constructor numbers its layers anew
         if part.trainable != original.trainable:
             part.trainable = original.trainable
+    if hasattr(model, "output_names"):
+        twin.output_names = list(model.output_names)
     return twin
 
 
@@ -247,15 +250,8 @@ def _sharing(tied, made):
 def _check_parts(twin, model):
     """Raise ValueError unless both have layers of the same classes that share weights alike."""
     of_twin, of_model = ([type(part) for part in _parts(each)] for each in (twin, model))
-    if of_twin != of_model:
-        other = [kind.__name__ for kind in of_model if kind not in of_twin]
-        raise _cannot_copy(model, f"its copy has other layers{f' than {other}' * bool(other)}.")
-    if _times_shared(twin) != _times_shared(model):
-        raise _cannot_copy(
-            model,
-            "some of its layers share weights, which their copies would not. Let a tied layer "
-            "hold the other layer, and name it in get_config by serialize_keras_object.",
-        )
+    if of_twin != of_model or _times_shared(twin) != _times_shared(model):
+        raise _not_alike(model, "layers, or layers that share weights otherwise")
 
 
 def _times_shared(model):
@@ -271,7 +267,7 @@ def _check_weights(twin, model):
     except ValueError:  # a layer has more or fewer than its copy
         alike = [False]
     if not all(alike):
-        raise _cannot_copy(model, "its copy has other weights. Give it get_config and build.")
+        raise _not_alike(model, "weights")
 
 
 def _weights_of_both(layer, original):
@@ -311,9 +307,7 @@ def _check_outputs(twin, model):
     except Exception as error:
         raise _cannot_copy(model, error) from error
     if not alike and _agree(_outputs(model, model, inputs), expected):
-        raise _cannot_copy(
-            model, f"its copy has other outputs. Has get_config of {sorted(own)} all settings?"
-        )
+        raise _not_alike(model, f"outputs, because of one of {sorted(own)}")
 
 
 def _outputs(model, original, inputs):
@@ -321,7 +315,8 @@ def _outputs(model, original, inputs):
     state = original.trainable_variables, original.non_trainable_variables
     values = ([variable.value for variable in variables] for variables in state)
     outputs, _ = model.stateless_call(*values, inputs, training=False)
-    return [np.asarray(each).astype(float) for each in keras.tree.flatten(outputs)]
+    flat = keras.tree.flatten(outputs)
+    return [keras.ops.convert_to_numpy(each).astype(float) for each in flat]
 
 
 def _agree(some, others):
@@ -351,6 +346,14 @@ def _compile_alike(twin, model):
         twin.compile_from_config(model.get_compile_config())
     except (TypeError, ValueError) as error:
         raise _cannot_copy(model, error) from error
+
+
+def _not_alike(model, what):
+    return ValueError(
+        f"Model {model.name!r} cannot be copied: what its config makes has other {what}. Give each "
+        "class of yours in it a get_config with all that it was made with, serialized layers that "
+        "it shares with others included, and a build; and let the model hold only what it calls."
+    )
 
 
 def _cannot_copy(model, error):

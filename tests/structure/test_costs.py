@@ -115,3 +115,12 @@ def test_macs_of_every_kind_of_convolution_and_of_nested_models():
     inputs, nested = keras.Input((8, 8, 2)), list(kinds)[-1]
     twice = keras.Model(inputs, layers.Add()([nested(inputs), nested(inputs)]))
     assert count_macs(twice) == 2 * kinds[nested]
+
+
+def test_bytes_of_a_model_with_a_layer_in_several_places(tmp_path):
+    shared, inner, inputs = dense(64), keras.Input((64,)), keras.Input((64,))
+    nested = keras.Model(inner, shared(inner))
+    model = keras.Model(inputs, shared(nested(inputs)))
+    model.save(tmp_path / "model.keras")
+    size = (tmp_path / "model.keras").stat().st_size
+    assert file_bytes(model) == pytest.approx(size, abs=200)
