@@ -84,7 +84,7 @@ def _check(settings, known, path):
 
 
 def _write_keras(model, path):
-    if not has_own_constructor(model) and (shared := in_several_models(model)):
+    if (shared := in_several_models(model)) and not has_own_constructor(model):
         raise ValueError(
             f"In model {model.name!r} the layers {list(shared)} stand in several nested models, "
             "or in one and outside of it, which Keras does not read back from .keras files. Build "

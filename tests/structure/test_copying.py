@@ -12,6 +12,10 @@ from pruninglib.structure.copying import fresh_copy, rebuild
 X = np.random.default_rng(0).random((5, 4), np.float32)
 
 
+def outputs(model, inputs):
+    return np.array(keras.ops.convert_to_numpy(model(inputs)))
+
+
 @pytest.mark.parametrize("functional", [False, True])
 def test_copy_is_independent_and_computes_the_same(functional):
     parts = [keras.Input((4,)), dense(6, "gelu", name="a"), layers.Dropout(0.5), dense(3, name="b")]
@@ -19,12 +23,12 @@ def test_copy_is_independent_and_computes_the_same(functional):
     if functional:
         model = keras.Model(model.inputs[0], model.outputs[0])
     twin = fresh_copy(model)
-    expected = np.asarray(model(X))
-    assert_allclose(twin(X), expected)
+    expected = outputs(model, X)
+    assert_allclose(outputs(twin, X), expected)
     names = [layer.name for layer in model.layers if not isinstance(layer, layers.InputLayer)]
     assert [twin.get_layer(name).name for name in names] == names
     twin.get_layer("a").kernel.assign(np.zeros((4, 6)))
-    assert_allclose(model(X), expected)
+    assert_allclose(outputs(model, X), expected)
 
 
 def test_copy_has_the_changed_config(mlp):
@@ -86,7 +90,7 @@ def test_nested_models_are_copied_with_their_nesting_weights_and_frozen_layers()
         inputs, dense(2, name="b")(layers.Add(name="add")([inner(inputs), branch(inputs)]))
     )
     twin = fresh_copy(model)
-    assert_allclose(twin(X), model(X))
+    assert_allclose(outputs(twin, X), outputs(model, X))
     assert {layer.name for layer in twin.layers} >= {"inner", "branch", "add", "b"}
     assert len(twin.trainable_weights) == len(model.trainable_weights) == 4
     twin.get_layer("inner").get_layer("a").kernel.assign(np.zeros((4, 3)))
@@ -97,7 +101,7 @@ def test_a_normalization_that_was_adapted_stays_so():
     normalization = layers.Normalization()
     normalization.adapt(X * 3 + 1)
     model = keras.Sequential([keras.Input((4,)), normalization, dense(2)])
-    assert_allclose(fresh_copy(model)(X), model(X))
+    assert_allclose(outputs(fresh_copy(model), X), outputs(model, X))
 
 
 @keras.saving.register_keras_serializable(package="test_rebuilding")
@@ -118,7 +122,7 @@ def test_a_subclassed_model_is_copied_by_its_config():
     model.compile("sgd", "mse", jit_compile=False)
     model(X)
     twin = fresh_copy(model)
-    assert_allclose(twin(X), model(X))
+    assert_allclose(outputs(twin, X), outputs(model, X))
     assert twin.compiled and twin.optimizer is not model.optimizer
     with pytest.raises(ValueError, match="is subclassed, so its graph of layers cannot be read"):
         rebuild(model)
@@ -174,7 +178,7 @@ def test_a_model_with_its_own_constructor_stays_of_its_class():
     twin = fresh_copy(model)
     x = np.random.default_rng(0).random((4, 6, 2), np.float32)
     assert type(twin) is Scorer and twin.filters == 5 and float(twin.scale) == 7
-    assert_allclose(twin(x), model(x))
+    assert_allclose(outputs(twin, x), outputs(model, x))
     assert [each.name for each in twin.layers[1:]] == [each.name for each in model.layers[1:]]
     assert len(twin.trainable_weights) == len(model.trainable_weights) == 2
     twin.fit(x, np.ones((4, 2)), verbose=0)
@@ -226,7 +230,7 @@ def test_a_sequential_model_with_its_own_constructor_is_made_by_it_or_refused():
     model = Restacked(5)
     twin = fresh_copy(model)
     assert type(twin) is Restacked
-    assert_allclose(twin(X), model(X))
+    assert_allclose(outputs(twin, X), outputs(model, X))
     with pytest.raises(ValueError, match="cannot be copied"):
         fresh_copy(Stack(5))
 
@@ -276,7 +280,7 @@ def test_tied_layers_stay_tied(nested):
     part = twin.layers[1].layers[0] if nested else twin.get_layer("words")
     assert twin.get_layer("out").parts[0] is part
     assert len(twin.weights) == len(model.weights) == 3
-    assert_allclose(twin(ids), model(ids), rtol=1e-6)
+    assert_allclose(outputs(twin, ids), outputs(model, ids), rtol=1e-6)
 
 
 def test_a_tie_that_would_be_lost_is_refused():
@@ -290,7 +294,7 @@ def test_a_layer_inside_a_nested_model_and_outside_stays_one():
     model = keras.Model(inputs, dense(2)(shared(nested(inputs))))
     twin = fresh_copy(model)
     assert twin.get_layer("shared") is twin.get_layer("nested").get_layer("shared")
-    assert_allclose(twin(X), model(X))
+    assert_allclose(outputs(twin, X), outputs(model, X))
 
 
 class Power(layers.Layer):
@@ -334,7 +338,7 @@ def test_layers_that_a_model_only_holds_are_refused():
 def test_quantized_models_compute_the_same(mode):
     model = keras.Sequential([keras.Input((4,)), dense(6), dense(3)])
     model.quantize(mode)
-    assert_allclose(fresh_copy(model)(X), np.asarray(model(X)), rtol=1e-6)
+    assert_allclose(outputs(fresh_copy(model), X), outputs(model, X), rtol=1e-6)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="texts need TensorFlow")
@@ -352,12 +356,12 @@ def test_a_vocabulary_goes_with_a_model_that_makes_its_own_layers():
     model = Topics()
     model.words.adapt(np.array(["a", "b", "c"]))
     texts = keras.ops.convert_to_tensor([["c"], ["a"], ["z"]])
-    assert_allclose(fresh_copy(model)(texts), model(texts))
+    assert_allclose(outputs(fresh_copy(model), texts), outputs(model, texts))
 
 
 def test_training_a_copy_leaves_the_model_as_it_was():
     model = keras.Sequential([keras.Input((4,)), layers.BatchNormalization(), dense(3)])
     model.compile("adam", "mse")
-    expected = np.array(model(X))
+    expected = outputs(model, X)
     fresh_copy(model).fit(X, np.ones((5, 3)), verbose=0)  # on JAX it gives its buffers away
-    assert_allclose(model(X), expected)
+    assert_allclose(outputs(model, X), expected)
