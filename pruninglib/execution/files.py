@@ -10,6 +10,8 @@ from pruninglib.backend import keras
 from pruninglib.execution.executable import thread_count
 from pruninglib.execution.packed import read_packed, write_packed
 from pruninglib.execution.runtimes import UnsupportedModel, litert_file, run_litert
+from pruninglib.structure.copying import has_own_constructor
+from pruninglib.structure.graph import in_several_models
 
 KERAS_PARTS = {"metadata.json", "config.json", "model.weights.h5"}
 
@@ -25,8 +27,9 @@ def export(model, path, **settings):
         settings: for .npz values="float16", which rounds the weights; for .tflite sparse=True,
             which stores kernels without their zeros.
 
-    Raises ValueError for another suffix, and for a model that Keras cannot convert to .tflite or
-    LiteRT cannot run, and TypeError for a setting that the format lacks.
+    Raises ValueError for another suffix, and for a model that Keras cannot convert to .tflite, that
+    LiteRT cannot run, or that `load` could not make again, and TypeError for a setting that the
+    format lacks.
 
     >>> export(pl.make_mlp(4, [6, 5], 3), "small.npz")
     >>> load("small.npz").count_params()
@@ -84,6 +87,12 @@ def _check(settings, known, path):
 
 
 def _write_keras(model, path):
+    if (shared := in_several_models(model)) and not has_own_constructor(model):
+        raise ValueError(
+            f"In model {model.name!r} the layers {list(shared)} stand in several nested models, "
+            "or in one and outside of it, which Keras does not read back from .keras files. Build "
+            "it without that nesting, or keep its weights by model.save_weights."
+        )
     model.save(path)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from pruninglib.atomic import of_the_machine
 from pruninglib.backend import keras
-from pruninglib.structure.copying import finish
+from pruninglib.structure.copying import finish, in_several_places
 from pruninglib.structure.graph import check_model, is_graph
 
 STREAMS = ("codes", "codebooks", "floats", "others")
@@ -123,8 +123,8 @@ def _damaged(file, error):
 def _check(model):
     """Raise ValueError if a model is unbuilt, cannot be rebuilt, or stores more than weights."""
     check_model(model)
-    if not is_graph(model):
-        _check_subclassed(model)
+    if not is_graph(model) or in_several_places(model):
+        _check_made_again(model)
     for layer in model._flatten_layers():
         own = not type(layer).save_own_variables.__module__.startswith("keras.")
         if own or hasattr(layer, "save_assets"):
@@ -134,20 +134,28 @@ def _check(model):
             )
 
 
-def _check_subclassed(model):
-    """Raise ValueError unless Keras can rebuild the subclassed model from its config."""
+def _check_made_again(model):
+    """Raise ValueError unless Keras can rebuild the model from its config, without sharing."""
     try:
         twin = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model))
         alike = [w.shape for w in twin.weights] == [w.shape for w in model.weights]
         reason = "its copy has other weights"
     except Exception as error:  # a class of the user's may raise anything
         alike, reason = False, error
-    if not alike:
+    if alike:
+        return
+    if is_graph(model):
+        names = [layer.name for layer in in_several_places(model)]
         raise ValueError(
-            f"Model {model.name!r} is subclassed and cannot be made again from its config: "
-            f"{reason}. Give {type(model).__name__} get_config and build, or make it a "
-            "Functional model."
+            f"In model {model.name!r} the layers {names} stand in several places, or other layers "
+            f"are tied to them, which .npz files do not hold: {reason}. Export to .keras, or build "
+            "it without layers in several models."
         )
+    raise ValueError(
+        f"Model {model.name!r} is subclassed and cannot be made again from its config: "
+        f"{reason}. Give {type(model).__name__} get_config and build, or make it a "
+        "Functional model."
+    )
 
 
 def _with_bits(config, change):

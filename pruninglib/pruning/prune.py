@@ -7,6 +7,7 @@ from pruninglib.registered import HoldMask, whole
 from pruninglib.structure.copying import fresh_copy
 from pruninglib.structure.graph import check_model, leaves
 from pruninglib.structure.layers import (
+    PRUNABLE,
     check_shape,
     constrained,
     for_units,
@@ -14,7 +15,12 @@ from pruninglib.structure.layers import (
     kernel_of,
     weight_matrices,
 )
-from pruninglib.structure.prunable import check_names, default_layers, prunable_layers
+from pruninglib.structure.prunable import (
+    by_first_name,
+    check_names,
+    default_layers,
+    prunable_layers,
+)
 
 
 def prune(model, masks):
@@ -100,9 +106,9 @@ def strip(pruned):
     (0.5, None)
     """
     plain = fresh_copy(pruned)
-    for layer in prunable_layers(plain).values():
-        held = held_masks(layer)
-        for name, constraint in constrained(layer):
+    for _, layer in leaves(plain):  # those that were quantized since, too
+        held = held_masks(layer) if isinstance(layer, PRUNABLE) else {}
+        for name, constraint in constrained(layer) if held else ():
             if name in held:
                 set_constraint(layer, name, constraint, held[name].then)
     if plain.compiled:
@@ -151,6 +157,7 @@ def share_of_zeros(model, layers=None):
     prunable = prunable_layers(model)
     if layers is None:
         layers = default_layers(model) or list(prunable)
+    layers = list(dict.fromkeys(by_first_name(model, layers)))
     check_names(layers, prunable)
     if not layers:
         raise ValueError(f"No layers to measure; name some of {list(prunable)}.")
@@ -188,7 +195,9 @@ def put_mask(layer, mask):
 
 def set_constraint(layer, name, constraint, value):
     """Set the constraint of a weight, in place, and in the layer's config."""
-    getattr(layer, name).constraint = value
+    weight = getattr(layer, name)
+    if isinstance(weight, keras.Variable):  # a quantized layer unpacks its kernel
+        weight.constraint = value
     setattr(layer, constraint, value)
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from pruninglib.backend import keras
 from pruninglib.pruning.plan import make_plan
 from pruninglib.pruning.prune import HoldMask, held_masks, set_constraint
-from pruninglib.structure.copying import copy_weights, finish, rebuild
-from pruninglib.structure.graph import check_graph, check_model, leaves
+from pruninglib.structure.copying import copy_weights, finish, has_own_constructor, rebuild
+from pruninglib.structure.graph import check_graph, check_model, is_graph, leaves
 from pruninglib.structure.layers import (
     DEPTHWISE,
     PRUNABLE,
@@ -47,7 +47,7 @@ def shrink(pruned, round_to=1):
         round_to: keep just enough more units that each layer made smaller has a multiple of this.
 
     Raises CannotShrink (a ValueError) if a layer would lose all of its units, and ValueError for a
-    subclassed model.
+    subclassed model, and for one in which layers would get smaller that its class makes itself.
 
     >>> model = pl.make_mlp(4, [6, 5], 3)
     >>> pruned = pl.prune(model, pl.make_masks(model, pl.unit_norm, 0.5))
@@ -124,6 +124,7 @@ def cut_model(model, plan):
     The masks that the model holds are still held on what is left.
     """
     steps = {id(step.call.layer): step for step in plan.steps if step.output is not None}
+    _check_constructors(model, steps, plan)
 
     def resize(layer, config):
         return _resized(steps[id(layer)], config, plan) if id(layer) in steps else config
@@ -138,6 +139,29 @@ def cut_model(model, plan):
     for (_, twin), (_, layer) in zip(leaves(cut), leaves(model), strict=True):
         _fill(twin, layer, steps.get(id(layer)), plan)
     return cut
+
+
+def _check_constructors(model, steps, plan):
+    """Raise ValueError if layers change in a model that only its own constructor can make."""
+    changed = [
+        name
+        for name, layer in leaves(model)
+        if id(layer) in steps and not _is_whole(steps[id(layer)], plan)
+    ]
+    if changed and has_own_constructor(model):
+        raise ValueError(
+            f"Layers {changed} would get smaller, but model {model.name!r} is made by the "
+            f"constructor of its class {type(model).__name__}, which makes them of their full "
+            "size. Make a plain model of it, keras.Model(model.inputs, model.outputs); of a "
+            "nested one, before the model around it is built."
+        )
+    for layer in model.layers if changed else ():
+        if is_graph(layer):
+            _check_constructors(layer, steps, plan)
+
+
+def _is_whole(step, plan):
+    return all(plan.left(channels).all() for channels in (*step.inputs, step.output))
 
 
 def _resized(step, config, plan):
@@ -166,7 +190,7 @@ def _fill(twin, layer, step, plan):
         copy_weights(twin, layer)
         return
     new = {weight.name: weight for weight in twin.weights}
-    old = {weight.name: np.asarray(weight) for weight in layer.weights}
+    old = {weight.name: np.array(weight) for weight in layer.weights}  # copies, see `copy_weights`
     held = held_masks(layer) if isinstance(layer, PRUNABLE) else {}
     masks = {name: np.broadcast_to(held[name].mask, old[name].shape) for name in held}
     if reads(layer):

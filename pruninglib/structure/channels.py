@@ -11,7 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from pruninglib.backend import keras
-from pruninglib.structure.graph import Call, is_in_training, leaves, named_arguments, unnested
+from pruninglib.structure.graph import Call, is_in_training, named_arguments, unnested
 from pruninglib.structure.layers import (
     ALONE,
     CONVOLUTIONS,
@@ -141,11 +141,14 @@ def flow(model):
 
 
 def _times(calls):
-    """Return how often each layer is called, counting those in models that are not unnested."""
+    """Return how often each layer is called, or held by one that is called and not unnested.
+
+    A layer may be tied to one that it holds, so that it reads its weights.
+    """
     times = Counter(id(call.layer) for call in calls)
     for call in calls:
-        if isinstance(call.layer, keras.Model):
-            times.update(id(layer) for _, layer in leaves(call.layer))
+        if isinstance(call.layer, keras.Layer):
+            times.update(id(part) for part in call.layer._flatten_layers(include_self=False))
     return times
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pruninglib.backend import keras
+from pruninglib.structure.copying import uncompiled_copy
 from pruninglib.structure.graph import check_graph, describe, is_graph, named_arguments, nodes
 from pruninglib.structure.layers import (
     PRUNABLE,
@@ -159,11 +160,7 @@ def file_bytes(model, compress=False):
     A .keras file stores zeros in full, too: a masked network's file is smaller only after gzip
     (`compress=True`). The model is left as it is.
     """
-    config = keras.saving.serialize_keras_object(model)
-    config.pop("compile_config", None)
-    # safe: the Lambda's code is in this process already, not from an untrusted file
-    bare = keras.saving.deserialize_keras_object(config, safe_mode=False)
-    bare.set_weights(model.get_weights())
+    bare = uncompiled_copy(model)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         bare.save(path)

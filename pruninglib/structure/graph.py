@@ -90,13 +90,31 @@ def named_arguments(node):
     return {**by_position, **arguments.kwargs}
 
 
-def leaves(model, prefix=""):
-    """Yield (name, layer) of all layers but inputs; those of nested models are "model/layer"."""
+def leaves(model):
+    """Yield (name, layer) of all layers but inputs; those of nested models are "model/layer".
+
+    A layer that stands in several places, inside a nested model and outside, has its first name.
+    """
+    seen = set()
+    for name, layer in places(model):
+        if id(layer) not in seen:
+            seen.add(id(layer))
+            yield name, layer
+
+
+def places(model, prefix=""):
+    """Yield (name, layer) for each place where a layer stands; inputs are left out."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            yield from leaves(layer, f"{prefix}{layer.name}/")
+            yield from places(layer, f"{prefix}{layer.name}/")
         elif not isinstance(layer, keras.layers.InputLayer):
             yield prefix + layer.name, layer
+
+
+def in_several_models(model):
+    """Return {name: layer} of the layers with weights that stand in more than one nested model."""
+    times = Counter(id(layer) for _, layer in places(model))
+    return {name: layer for name, layer in leaves(model) if times[id(layer)] > 1 and layer.weights}
 
 
 def nodes_in_order(model):
@@ -128,10 +146,14 @@ def unnested(model):
     The calls inside a nested model replace the call of that model. A tensor that enters or leaves
     a nested model is one object inside and another outside: the calls and outputs returned have
     only the one where it is made, to which the third value maps the id of the other. A nested
-    model that is called more than once, or with training=True, stays one layer.
+    model that is called more than once, or with training=True, stays one layer. A layer has the
+    name that `leaves` gives it.
     """
-    known = {}
-    found = _calls(model, known, "")
+    known, names = {}, {id(layer): name for name, layer in leaves(model)}
+    found = [
+        call._replace(name=names.get(id(call.layer), call.name))
+        for call in _calls(model, known, "")
+    ]
     return found, [known.get(id(tensor), tensor) for tensor in graph_of(model).outputs], known
 
 

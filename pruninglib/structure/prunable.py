@@ -1,6 +1,6 @@
 """Find the layers of a model that can be pruned, and choose among them."""
 
-from pruninglib.structure.graph import check_built, check_graph, is_graph, leaves, unnested
+from pruninglib.structure.graph import check_built, check_graph, is_graph, leaves, places, unnested
 from pruninglib.structure.layers import (
     DEPTHWISE,
     PRUNABLE,
@@ -14,8 +14,8 @@ def prunable_layers(model):
     """Return {name: layer} of the Dense and convolution layers of a model, in order.
 
     Those of nested models are named "model/layer"; those of a subclassed model are the ones that
-    Keras tracks. Raises ValueError if there are none, if two share a name, or if the model is
-    unbuilt.
+    Keras tracks. A layer that stands in several places is listed once, by its first name. Raises
+    ValueError if there are none, if two share a name, or if the model is unbuilt.
     """
     check_built(model)
     found = [(name, layer) for name, layer in leaves(model) if is_prunable(layer)]
@@ -48,9 +48,11 @@ def chosen(model, include=None, exclude=()):
             make the logits and the depthwise convolutions.
         exclude: names or types of layers to leave alone.
 
-    Raises ValueError if no layer is left.
+    A layer that stands in several places may be named by any of them. Raises ValueError if no
+    layer is left.
     """
     prunable = prunable_layers(model)
+    include, exclude = (by_first_name(model, wanted) for wanted in (include, exclude))
     names = default_layers(model) if include is None else matching(prunable, include)
     left_alone = matching(prunable, exclude)
     names = [name for name in names if name not in left_alone]
@@ -60,6 +62,15 @@ def chosen(model, include=None, exclude=()):
             f"or those excluded. To prune that too, name it: include={list(prunable)}."
         )
     return names
+
+
+def by_first_name(model, wanted):
+    """Return names, or what stands for them, with the names of `prunable_layers`."""
+    first = {id(layer): name for name, layer in leaves(model)}
+    names = {name: first[id(layer)] for name, layer in places(model)}
+    if isinstance(wanted, (str, type)):
+        wanted = [wanted]
+    return wanted and [names.get(each, each) for each in wanted]
 
 
 def default_layers(model):

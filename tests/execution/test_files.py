@@ -248,3 +248,13 @@ def test_a_failed_export_leaves_the_file_that_was_there(suffix, tmp_path, monkey
 def test_a_missing_file_is_said(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"There is no file .*model\.npz"):
         load(tmp_path / "model.npz")
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".npz"])
+def test_a_layer_in_several_models_which_keras_does_not_read_back_is_refused(suffix, tmp_path):
+    shared, inner, inputs = keras.layers.Dense(4), keras.Input((4,)), keras.Input((4,))
+    nested = keras.Model(inner, shared(inner), name="nested")
+    model = keras.Model(inputs, shared(nested(inputs)))
+    with pytest.raises(ValueError, match=r"the layers \[.*dense.*\] stand in several"):
+        export(model, tmp_path / f"model{suffix}")
+    assert not list(tmp_path.iterdir())

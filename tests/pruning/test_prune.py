@@ -341,3 +341,15 @@ def test_moving_average_of_the_weights_is_refused():
 def test_bad_masks_are_refused(masks, message):
     with pytest.raises(ValueError, match=message):
         prune(network(), masks)
+
+
+@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+@pytest.mark.filterwarnings("ignore:Layer InputLayer does not have a `quantize` method")
+def test_strip_frees_layers_that_were_quantized_since(mode):
+    pruned = prune(network(), MASKS)
+    pruned.quantize(mode)
+    x = np.random.default_rng(0).random((5, 4), np.float32)
+    plain = strip(pruned)
+    assert "HoldMask" in pruned.to_json() and "HoldMask" not in plain.to_json()
+    assert not any(weight.constraint for weight in plain.weights)
+    np.testing.assert_allclose(plain(x), np.asarray(pruned(x)), rtol=1e-6)

@@ -284,3 +284,66 @@ def test_macs_of_a_layer_at_an_unknown_number_of_positions_are_refused():
     model = keras.Model(inputs, layers.Conv2D(4, 3, name="a")(inputs))
     with pytest.raises(ValueError, match=r"'a' works at \(None, None\) positions: .*fixed size"):
         count_macs(model)
+
+
+class Head(keras.Model):
+    """Functional, but made by its own constructor, of one size."""
+
+    def __init__(self, units=6, **settings):
+        inputs = keras.Input((5,))
+        super().__init__(inputs, dense(2, None, name="out")(dense(units, name="a")(inputs)))
+        self.units = units
+
+    def get_config(self):
+        return {"units": self.units}
+
+
+def test_a_model_with_its_own_constructor_is_not_made_smaller():
+    model = prune(Head(7), {"a": [0, 0, 1, 1, 1, 1, 1]})
+    with pytest.raises(ValueError, match=r"\['a', 'out'\] would get smaller.*class Head.*plain"):
+        shrink(model)
+    plain = shrink(keras.Model(model.inputs, model.outputs))
+    assert number_of_units(plain.get_layer("a")) == 5
+    inputs = keras.Input((5,))
+    with pytest.raises(ValueError, match=r"would get smaller.*class Head"):
+        shrink(keras.Model(inputs, layers.ReLU()(model(inputs))))
+
+
+def test_what_stays_of_one_size_keeps_its_class_while_others_shrink():
+    assert type(shrink(Head(7))) is Head
+    inputs = keras.Input((5,))
+    model = keras.Model(inputs, dense(3, None)(dense(6, name="b")(Head(7, name="h")(inputs))))
+    smaller = shrink(prune(model, {"b": [0, 0, 0, 1, 1, 1]}))
+    assert number_of_units(smaller.get_layer("b")) == 3
+    assert [type(layer) for layer in smaller.layers[1:2]] == [Head]
+
+
+class Ridge(layers.Layer):
+    """Adds what it computes from the kernel of a layer elsewhere in the graph."""
+
+    def __init__(self, other, **settings):
+        super().__init__(**settings)
+        self.other = other
+
+    def call(self, inputs):
+        return inputs + ops.mean(ops.abs(self.other.kernel))
+
+    def get_config(self):
+        other = keras.saving.serialize_keras_object(self.other)
+        return super().get_config() | {"other": other}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(keras.saving.deserialize_keras_object(config.pop("other")), **config)
+
+
+def test_a_layer_that_another_is_tied_to_keeps_its_size_and_the_tie():
+    inputs, tied = keras.Input((5,)), dense(6, name="a")
+    x = dense(8, name="b")(tied(inputs))
+    model = keras.Model(inputs, dense(2, None)(Ridge(tied, name="ridge")(dense(4)(x))))
+    sizes, rows = shrunk(model)
+    assert sizes == [6, 4, 4, 2]
+    assert rows[0]["why"] == "'a' (Dense) is used more than once"
+    pruned = prune(model, {"b": [0, 0, 0, 0, 1, 1, 1, 1]})
+    smaller = shrink(pruned)
+    assert smaller.get_layer("ridge").other is smaller.get_layer("a")

@@ -213,3 +213,12 @@ def test_macs_of_other_layers_with_weight_matrices_are_refused(layer, message):
 def test_macs_over_sequences_of_any_length_are_refused(layer):
     with pytest.raises(ValueError, match=r"works at \(None,\) positions.*fixed size"):
         count_macs(keras.Sequential([keras.Input((None, 3)), layer]))
+
+
+def test_bytes_of_a_model_with_a_layer_in_several_places(tmp_path):
+    shared, inner, inputs = dense(64), keras.Input((64,)), keras.Input((64,))
+    nested = keras.Model(inner, shared(inner))
+    model = keras.Model(inputs, shared(nested(inputs)))
+    model.save(tmp_path / "model.keras")
+    size = (tmp_path / "model.keras").stat().st_size
+    assert file_bytes(model) == pytest.approx(size, abs=200)

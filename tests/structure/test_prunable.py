@@ -128,3 +128,14 @@ def test_two_layers_of_one_name_are_refused():
     model(X)
     with pytest.raises(ValueError, match=r"several layers named \['same'\]"):
         prunable_layers(model)
+
+
+def test_a_layer_in_several_places_is_listed_once_and_may_be_named_by_each():
+    shared, inner, inputs = dense(4, name="shared"), keras.Input((4,)), keras.Input((4,))
+    nested = keras.Model(inner, dense(4, name="first")(shared(inner)), name="nested")
+    model = keras.Model(inputs, shared(nested(inputs)))
+    assert list(prunable_layers(model)) == ["nested/shared", "nested/first"]
+    assert logits_layers(model) == {"nested/shared"}
+    assert chosen(model) == ["nested/first"]
+    assert chosen(model, ["shared", "nested/shared"]) == ["nested/shared"]
+    assert chosen(model, None, "shared") == ["nested/first"]
