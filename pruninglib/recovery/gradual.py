@@ -120,7 +120,7 @@ class GradualPruning(_InTraining):
     and ValueError if the optimizer has done so many iterations that much would go at once, or if
     the model has no optimizer that trains it, as a GAN. List this callback after those that
     restore weights, such as EarlyStopping and BackupAndRestore: the zeros of the restored weights
-    are held as far as the schedule asks for.
+    are held as far as the schedule asks for. On JAX Keras compiles its step anew at each pruning.
 
         callback = GradualPruning(magnitude, final_sparsity=0.9, begin=0, end=3000)
         model.fit(x, y, epochs=10, callbacks=[callback])
@@ -399,9 +399,14 @@ def _mean_gradient(optimizer, kernel):
     # two kernels may have the same path; the optimizer keeps their means in the order of these
     kernels = [other for other in inner._trainable_variables if other.path == kernel.path]
     places = [place for place, other in enumerate(kernels) if other is kernel]
+    if not places:
+        raise ValueError(
+            f"The optimizer {type(inner).__name__} was built before {kernel.path!r} was trainable. "
+            "Compile the model again."
+        )
     # what these two keep by that name is a mean of other things than gradients
     others = ("RMSprop", "ScheduleFreeAdamW")
-    if len(means) != len(kernels) or not places or type(inner).__name__ in others:
+    if len(means) != len(kernels) or type(inner).__name__ in others:
         raise ValueError(
             f"The optimizer {type(inner).__name__} keeps no mean of the gradients. Compile the "
             "model with Adam, or with SGD and a momentum; prune_gradually goes without by "

@@ -173,12 +173,13 @@ def test_the_gradients_are_those_of_the_loss(tiny):
     before.set_model(model)
     (old,) = [before.masks()]
     start = [np.array(model.get_layer(name).kernel) for name in "ab"]
+    biases = [np.array(model.get_layer(name).bias) for name in ("a", "b", "logits")]
     fit_one = {"epochs": 1, "batch_size": 120, "shuffle": False, "verbose": 0}
     callback = Regrowth(0.3, 0, 2, 1)
     model.fit(tiny.x_train, tiny.y_train, callbacks=[callback], **fit_one)
-    h = np.tanh(tiny.x_train @ start[0])
-    h2 = np.tanh(h @ start[1])
-    z = h2 @ np.asarray(model.get_layer("logits").kernel)
+    h = np.tanh(tiny.x_train @ start[0] + biases[0])
+    h2 = np.tanh(h @ start[1] + biases[1])
+    z = h2 @ np.asarray(model.get_layer("logits").kernel) + biases[2]
     p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
     back2 = (p - np.eye(3)[tiny.y_train]) @ np.asarray(model.get_layer("logits").kernel).T
     gradient_b = h.T @ (back2 * (1 - h2**2))
@@ -303,6 +304,25 @@ def test_an_interrupted_training_goes_on_from_its_backup(scope, tiny, tmp_path):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.more
+def test_beside_gradual_pruning_it_goes_on_from_a_backup_to_the_same_sparsity(tiny, tmp_path):
+    """Even if some weights had come back, at zero, right before the backup."""
+
+    class Interrupt(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    def run(*callbacks):
+        backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+        pruning = GradualPruning(magnitude, 0.75, 0, 12, 4), Regrowth(0.9, 0, 14, 4)
+        return fit(network(masks=None), tiny, backup, *pruning, *callbacks, epochs=4)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(Interrupt())
+    assert measure_sparsity(run()) == 0.75
+
+
 def test_restored_weights_keep_their_mask_and_the_largest_gradients_fill_it():
     mask = np.array([1, 1, 1, 0, 0, 0], bool)
     gradients = np.array([0, 1, 2, 5, -9, 0.0])
@@ -338,6 +358,16 @@ def test_a_model_whose_masks_are_all_frozen_is_refused(tiny):
 def test_a_model_without_weight_masks_is_refused(tiny, masks, criterion):
     with pytest.raises(ValueError, match=r"holds no weight masks. Prune it first"):
         fit(network(masks, criterion=criterion), tiny, Regrowth(0.5, 0, 9))
+
+
+@pytest.mark.more
+def test_layers_made_trainable_without_compiling_again_are_refused(tiny):
+    model = network()
+    model.get_layer("a").trainable = False
+    model.optimizer.build(model.trainable_variables)
+    model.get_layer("a").trainable = True
+    with pytest.raises(ValueError, match=r"built before '.*a/kernel' was trainable\. Compile"):
+        fit(model, tiny, Regrowth(0.5, 0, 9))
 
 
 @pytest.mark.parametrize(
