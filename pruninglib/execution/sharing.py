@@ -8,6 +8,7 @@ from sklearn.cluster import KMeans
 
 from pruninglib.backend import keras
 from pruninglib.execution.packed import CODES
+from pruninglib.recovery.gradual import in_sync
 from pruninglib.structure.copying import fresh_copy
 from pruninglib.structure.graph import check_model
 from pruninglib.structure.layers import kernel_of
@@ -57,12 +58,24 @@ class HoldShared(keras.callbacks.Callback):
     after `share_weights`; its zeros stay zero. Under plain gradient descent this trains tied
     weights (Han et al. 2016), at the learning rate divided by their number. With a
     `keras.distillation.Distiller` it acts on the student. It works with masks that are held or
-    remove more, not with `Regrowth`. Raises ValueError if no kernel has so few values, or if the
-    model is compiled with steps_per_execution above 1.
+    remove more, not with `Regrowth`. Raises ValueError if no kernel has so few values, if a
+    callback listed before it restores weights that are not equal, or if the model is compiled with
+    steps_per_execution above 1.
 
         shared = share_weights(pruned, 16)
         shared.fit(x, y, callbacks=[HoldShared()])
     """
+
+    def set_model(self, model):
+        super().set_model(model)
+        self._given = {name: np.count_nonzero(values) for name, _, values, _ in self._found()}
+
+    def _found(self):
+        """Yield (layer name, kernel, its different values, the index of each weight's value)."""
+        for name, layer in prunable_layers(getattr(self.model, "student", self.model)).items():
+            kernel = kernel_of(layer)
+            values, codes = np.unique(np.asarray(kernel), return_inverse=True)
+            yield name, kernel, values, codes.ravel()
 
     def on_train_begin(self, logs=None):
         if self.model.steps_per_execution > 1:
@@ -70,19 +83,25 @@ class HoldShared(keras.callbacks.Callback):
                 "HoldShared acts after each batch, but the model is compiled with "
                 f"steps_per_execution={self.model.steps_per_execution}. Compile it with 1."
             )
-        layers = prunable_layers(getattr(self.model, "student", self.model))
         self._codes = {}
-        for name, layer in layers.items():
-            values, codes = np.unique(np.asarray(kernel_of(layer)), return_inverse=True)
-            if 0 < np.count_nonzero(values) <= CODES:
-                self._codes[name] = (kernel_of(layer), codes.ravel(), values == 0)
+        for name, kernel, values, codes in self._found():
+            count, given = np.count_nonzero(values), self._given[name]
+            if 0 < given <= CODES and count > given:
+                raise ValueError(
+                    f"A callback restored weights of layer {name!r} that are not shared: it had "
+                    f"{given} values besides zero, and has {count}. List HoldShared before that "
+                    "callback, such as a BackupAndRestore that saves between two epochs."
+                )
+            if 0 < count <= CODES:
+                self._codes[name] = (kernel, codes, values == 0)
         if not self._codes:
             raise ValueError(
-                f"No kernel of {list(layers)} has at most {CODES} values besides zero. Let them "
-                "share some: share_weights(model, 16)."
+                f"No kernel of {list(self._given)} has at most {CODES} values besides zero. Let "
+                "them share some: share_weights(model, 16)."
             )
 
     def on_train_batch_end(self, batch, logs=None):
+        in_sync(self.model)
         for kernel, codes, is_zero in self._codes.values():
             flat = np.asarray(kernel).ravel()
             left = flat != 0  # a mask may remove more by now

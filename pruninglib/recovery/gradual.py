@@ -20,7 +20,80 @@ from pruninglib.structure.layers import axes_within_units, constrained, kernel_o
 from pruninglib.structure.prunable import prunable_layers
 
 
-class GradualPruning(keras.callbacks.Callback):
+def in_sync(model):
+    """Return a model that is being trained, with its variables up to date.
+
+    On JAX Keras keeps what it trains outside of the variables until an epoch ends.
+    """
+    if hasattr(model, "jax_state_sync"):
+        model.jax_state_sync()
+    return model
+
+
+def iterations_of(model):
+    """Return how many updates the optimizer of a model has made, also while it is being trained."""
+    # not int(), which cannot read the mirrored variable of a distribution strategy
+    return int(keras.ops.convert_to_numpy(in_sync(model).optimizer.iterations))
+
+
+class _InTraining(keras.callbacks.Callback):
+    """A callback that changes masks by the iterations of the model's optimizer.
+
+    It checks when training begins that there is such an optimizer and that no other callback
+    restores weights later, and after the first batch that the optimizer made an update; then and
+    after each batch it calls `act` with the iterations done.
+    """
+
+    @property
+    def network(self):
+        """The model that is pruned: the one that is trained, or a distiller's student."""
+        return getattr(self.model, "student", self.model)
+
+    def on_train_begin(self, logs=None):
+        check_optimizer(self.model)
+        if getattr(self.model, "optimizer", None) is None:
+            raise ValueError(self._no_updates("has no optimizer"))
+        self._begun = iterations_of(self.model)
+        self._at_begin = _counters(self.model.optimizer)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self._at_begin is not None and iterations_of(self.model) != self._begun:
+            raise ValueError(
+                f"Another callback restored weights after {type(self).__name__} had looked at "
+                f"them. List {type(self).__name__} after it: callbacks=[BackupAndRestore(...), "
+                f"{type(self).__name__}(...)]."
+            )
+
+    def on_train_batch_end(self, batch, logs=None):
+        iteration = iterations_of(self.model)
+        if self._at_begin is not None and self._at_begin == _counters(self.model.optimizer):
+            raise ValueError(self._no_updates("made no update in the first batch"))
+        self._at_begin = None
+        self.act(iteration)
+
+    def _no_updates(self, what):
+        return (
+            f"{type(self).__name__} goes by the iterations of model.optimizer, but that of model "
+            f"{self.model.name!r} {what}. If its train_step uses optimizers of its own, pass the "
+            "one of the layers to prune to compile(optimizer=...), too, and use it as "
+            "self.optimizer; if all its layers are frozen, set trainable to True. Without a "
+            "schedule, fit what prune(model, masks) returns."
+        )
+
+    def _masks_changed(self):
+        zero_masked(self.network)
+        if keras.config.backend() == "jax":  # a compiled step holds the masks as constants
+            self.model.make_train_function(force=True)
+
+
+def _counters(optimizer):
+    """Return what an optimizer counts; a loss scale changes where an update is skipped."""
+    names = ("iteration", "dynamic_scale")
+    found = (variable for variable in optimizer.variables if variable.name in names)
+    return [float(keras.ops.convert_to_numpy(variable)) for variable in found]
+
+
+class GradualPruning(_InTraining):
     """Prune a model in place during `fit`, gradually from iteration `begin` to `end`.
 
     Every `frequency` iterations the weights (or units) with the lowest scores go, and are held
@@ -44,8 +117,10 @@ class GradualPruning(keras.callbacks.Callback):
 
     The model keeps the masks, like one from `prune`; with a `keras.distillation.Distiller` the
     student is pruned. Raises RuntimeError if training ends before `end` (another `fit` goes on),
-    and ValueError if the optimizer has done so many iterations that much would go at once. List
-    this callback after those that restore weights, such as EarlyStopping.
+    and ValueError if the optimizer has done so many iterations that much would go at once, or if
+    the model has no optimizer that trains it, as a GAN. List this callback after those that
+    restore weights, such as EarlyStopping and BackupAndRestore: the zeros of the restored weights
+    are held as far as the schedule asks for. On JAX Keras compiles its step anew at each pruning.
 
         callback = GradualPruning(magnitude, final_sparsity=0.9, begin=0, end=3000)
         model.fit(x, y, epochs=10, callbacks=[callback])
@@ -82,41 +157,58 @@ class GradualPruning(keras.callbacks.Callback):
         share = steps * self.frequency / (self.end - self.begin)
         return self.final_sparsity * (1 - (1 - share) ** self.power)
 
-    @property
-    def network(self):
-        """The model that is pruned: the one that is trained, or a distiller's student."""
-        return getattr(self.model, "student", self.model)
+    def set_model(self, model):
+        super().set_model(model)
+        optimizer = getattr(model, "optimizer", None)
+        self._given = iterations_of(model) if optimizer is not None else 0
 
     def on_train_begin(self, logs=None):
-        check_optimizer(self.model)
+        super().on_train_begin(logs)
         scores, layers = self._scores(), prunable_layers(self.network)
         for name, found in scores.items():
             put_mask(layers[name], np.ones(found.shape, bool))
-        self._check_begin(scores)
+        masks = self._masks_found(scores, self.sparsity(self._begun))
+        self._check_begin(masks, self._begun)
+        self._remove(masks)
         # a training function traced earlier would not see the masks
         self.model.make_train_function(force=True)
         self._last = 0.0
+        self.act(self._begun)
 
-    def _check_begin(self, scores):
-        layers = prunable_layers(self.network)
-        held = [_held(layers[name], found.shape) for name, found in scores.items()]
-        pruned = 1 - sum(map(np.count_nonzero, held)) / sum(mask.size for mask in held)
-        done = int(self.model.optimizer.iterations)
-        rounded = 0.5 * len(held) / sum(mask.size for mask in held)  # at most half a score a layer
-        if self.sparsity(done) > pruned + rounded + 0.01:
+    def _masks_found(self, scores, sparsity):
+        """Return what is left, in the shape of the scores: masks held, and zeros up to `sparsity`.
+
+        The zeros, for a callback such as BackupAndRestore restores weights, but no masks.
+        """
+        layers, ranks = prunable_layers(self.network), {}
+        for name, found in scores.items():
+            left = _of_scores(layers[name], np.asarray(kernel_of(layers[name])) != 0, found.shape)
+            ranks[name] = np.where(_held(layers[name], found.shape), left.astype(int), -1)
+        masks = next(mask_levels(ranks, [sparsity], self.scope))
+        return {n: (rank > 0) | ((rank == 0) & (masks[n] == 1)) for n, rank in ranks.items()}
+
+    def _check_begin(self, masks, iteration):
+        size = sum(mask.size for mask in masks.values())
+        pruned = 1 - sum(map(np.count_nonzero, masks.values())) / size
+        rounded = 0.5 * len(masks) / size  # at most half a score a layer
+        due = iteration
+        if iteration != self._given:  # restored: maybe saved before this callback acted on it
+            due = max(0, iteration - self.model.steps_per_execution)
+        if self.sparsity(due) > pruned + rounded + 0.01:
             raise ValueError(
-                f"The optimizer has {done} iterations behind it, where the schedule asks for a "
-                f"sparsity of {self.sparsity(done):.3f}; the model's is {pruned:.3f}, so that "
-                f"much would go at once. Compile the model again, or pass begin={done} and end="
-                f"{done + self.end - self.begin}; if it has its zeros but no masks, hold(model)."
+                f"The optimizer has {iteration} iterations behind it, where the schedule asks for "
+                f"a sparsity of {self.sparsity(due):.3f}; the model's is {pruned:.3f}, so that "
+                f"much would go at once. Compile the model again, or pass begin={iteration} and "
+                f"end={iteration + self.end - self.begin}."
             )
 
     def _scores(self):
         arguments = self.criterion, self.scope, self.include, self.exclude
         return layer_scores(self.network, *arguments)
 
-    def on_train_batch_end(self, batch, logs=None):
-        sparsity = self.sparsity(int(self.model.optimizer.iterations))
+    def act(self, iteration):
+        """Prune as far as the schedule asks for."""
+        sparsity = self.sparsity(iteration)
         if sparsity > self._last:
             self._prune(sparsity)
             self._last = sparsity
@@ -126,16 +218,20 @@ class GradualPruning(keras.callbacks.Callback):
         scores = self._scores()
         for name, found in scores.items():
             scores[name] = np.where(_held(layers[name], found.shape), found, -np.inf)
-        for name, mask in next(mask_levels(scores, [sparsity], self.scope)).items():
+        self._remove(next(mask_levels(scores, [sparsity], self.scope)))
+
+    def _remove(self, masks):
+        layers = prunable_layers(self.network)
+        for name, mask in masks.items():
             held = held_masks(layers[name])
             for weight, _, part in masked_weights(layers[name], mask):
                 before = held[weight].mask
                 before.assign(np.asarray(before) & (part == 1))
-        zero_masked(self.network)
+        self._masks_changed()
 
     def on_train_end(self, logs=None):
         zero_masked(self.network)  # a callback may have restored the weights of an earlier epoch
-        iteration = int(self.model.optimizer.iterations)
+        iteration = iterations_of(self.model)
         if iteration < self.end:
             raise RuntimeError(
                 f"Training ended at iteration {iteration}, before end={self.end}: the sparsity is "
@@ -149,10 +245,15 @@ def _held(layer, shape):
     """Return the layer's mask as bools in the shape of its scores: what is not removed yet."""
     (kernel, _), _ = constrained(layer)
     mask = np.broadcast_to(held_masks(layer)[kernel].mask, kernel_of(layer).shape)
-    return mask.any(axis=tuple(axes_within_units(layer))).ravel() if len(shape) == 1 else mask
+    return _of_scores(layer, mask, shape)
 
 
-class Regrowth(keras.callbacks.Callback):
+def _of_scores(layer, left, shape):
+    """Return bools of the kernel's shape in that of the scores: a unit is left if a weight is."""
+    return left.any(axis=tuple(axes_within_units(layer))).ravel() if len(shape) == 1 else left
+
+
+class Regrowth(_InTraining):
     """Regrow removed weights in place during `fit`, in exchange for the smallest that are left.
 
     Every `frequency` iterations a share of the remaining weights is removed, those of smallest
@@ -172,8 +273,9 @@ class Regrowth(keras.callbacks.Callback):
 
     The model must hold weight masks, from `prune` or from a `GradualPruning` listed before this
     callback, and its optimizer must keep a mean of the gradients (Adam, or SGD with momentum);
-    ValueError otherwise. If another callback restores the weights of an earlier epoch, those
-    exchanged since are zero.
+    ValueError otherwise. Frozen layers keep their masks; ValueError if all are frozen. If another
+    callback restores the weights of an earlier epoch while training, those exchanged since are
+    zero. With a BackupAndRestore listed before it, training goes on where it was interrupted.
     """
 
     def __init__(self, share, begin, end, frequency=100, scope="layer"):
@@ -189,35 +291,51 @@ class Regrowth(keras.callbacks.Callback):
         self.frequency, self.scope = frequency, scope
 
     def on_train_begin(self, logs=None):
-        check_optimizer(self.model)
-        self.network = getattr(self.model, "student", self.model)
-        layers = prunable_layers(self.network).values()
-        self._kernels = [kernel_of(layer) for layer in layers if _holds_weights(layer)]
-        if not self._kernels:
+        super().on_train_begin(logs)
+        layers = [
+            layer for layer in prunable_layers(self.network).values() if _holds_weights(layer)
+        ]
+        if not layers:
             raise ValueError(
                 f"Model {self.network.name!r} holds no weight masks. Prune it first, or name "
                 "GradualPruning before this callback."
             )
-        self._means = None
-        self._done = self._step()
+        trained = {id(variable) for variable in self.model.trainable_variables}
+        # a frozen kernel has no gradients: it stays as it is
+        self._kernels = [k for k in map(kernel_of, layers) if id(k) in trained]
+        if not self._kernels:
+            raise ValueError(
+                f"All layers of model {self.network.name!r} that hold weight masks are frozen, so "
+                "that no weight could regrow. Set their trainable to True and compile again, or "
+                "fit without this callback."
+            )
+        optimizer = self.model.optimizer
+        if not optimizer.built:
+            optimizer.build(self.model.trainable_variables)
+        self._means = [_mean_gradient(optimizer, kernel) for kernel in self._kernels]
+        self._change_masks(as_restored)
+        self._done = self._step(self._begun)
 
-    def on_train_batch_end(self, batch, logs=None):
-        if self._means is None:  # not in on_train_begin: the first step makes the variables
-            self._means = [_mean_gradient(self.model.optimizer, kernel) for kernel in self._kernels]
-        step = self._step()
+    def act(self, iteration):
+        """Exchange weights if another `frequency` iterations are done."""
+        step = self._step(iteration)
         if step > self._done:
             self._done = step
             progress = step * self.frequency / (self.end - self.begin)
             if 0 < progress < 1:
                 self._exchange(self.share * (1 + np.cos(np.pi * progress)) / 2)
 
-    def _step(self):
-        return (int(self.model.optimizer.iterations) - self.begin) // self.frequency
+    def _step(self, iteration):
+        return (iteration - self.begin) // self.frequency
 
     def on_train_end(self, logs=None):
         zero_masked(self.network)  # a callback may have restored the weights of an earlier epoch
 
     def _exchange(self, share):
+        self._change_masks(lambda *parts: exchange(*parts, share))
+
+    def _change_masks(self, change):
+        """Set the masks to `change(mask, weights, gradients)`, of each layer or of all together."""
         masks = [kernel.constraint.mask for kernel in self._kernels]
         layers = [
             [np.asarray(values).ravel() for values in each]
@@ -226,12 +344,12 @@ class Regrowth(keras.callbacks.Callback):
         if self.scope == "global":
             ends = np.cumsum([len(mask) for mask, _, _ in layers])[:-1]
             joined = (np.concatenate(parts) for parts in zip(*layers, strict=True))
-            found = np.split(exchange(*joined, share), ends)
+            found = np.split(change(*joined), ends)
         else:
-            found = [exchange(*parts, share) for parts in layers]
+            found = [change(*parts) for parts in layers]
         for mask, new in zip(masks, found, strict=True):
             mask.assign(new.reshape(mask.shape))
-        zero_masked(self.network)
+        self._masks_changed()
 
 
 def exchange(mask, weights, gradients, share):
@@ -253,6 +371,21 @@ def exchange(mask, weights, gradients, share):
     return new
 
 
+def as_restored(mask, weights, gradients):
+    """Return a mask that leaves as many, for weights that may have been restored without theirs.
+
+    A callback such as BackupAndRestore restores weights, but no masks. If the mask would remove
+    weights that are not zero, and it leaves enough for all of these, they are left, and as many
+    zeros as before, of largest gradient: some had come back, at zero. Else it stays as it is.
+    """
+    left = int(mask.sum())
+    if not weights[~mask].any() or np.count_nonzero(weights) > left:
+        return mask
+    new = np.zeros_like(mask)
+    new[np.lexsort((-np.abs(gradients), weights == 0))[:left]] = True
+    return new
+
+
 def _holds_weights(layer):
     kernel = kernel_of(layer)
     return any(held.mask.shape == kernel.shape for held in held_masks(layer).values())
@@ -260,14 +393,26 @@ def _holds_weights(layer):
 
 def _mean_gradient(optimizer, kernel):
     """Return the optimizer's variable that holds the running mean of a kernel's gradients."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
     name = f"{kernel.path.replace('/', '_')}_momentum"
-    for variable in optimizer.variables:
-        if variable.name == name:
-            return variable
-    raise ValueError(
-        f"The optimizer {type(optimizer).__name__} keeps no mean of the gradients. Compile the "
-        "model with Adam, or with SGD and a momentum; prune_gradually goes without by regrowth=0."
-    )
+    means = [variable for variable in inner.variables if variable.name == name]
+    # two kernels may have the same path; the optimizer keeps their means in the order of these
+    kernels = [other for other in inner._trainable_variables if other.path == kernel.path]
+    places = [place for place, other in enumerate(kernels) if other is kernel]
+    if not places:
+        raise ValueError(
+            f"The optimizer {type(inner).__name__} was built before {kernel.path!r} was trainable. "
+            "Compile the model again."
+        )
+    # what these two keep by that name is a mean of other things than gradients
+    others = ("RMSprop", "ScheduleFreeAdamW")
+    if len(means) != len(kernels) or type(inner).__name__ in others:
+        raise ValueError(
+            f"The optimizer {type(inner).__name__} keeps no mean of the gradients. Compile the "
+            "model with Adam, or with SGD and a momentum; prune_gradually goes without by "
+            "regrowth=0."
+        )
+    return means[places[0]]
 
 
 def prune_gradually(

@@ -156,3 +156,50 @@ def test_a_mask_that_gets_tighter_is_respected(mlp):
     kernel.assign(tighter)
     callback.on_train_batch_end(0)
     assert_allclose(kernel, tighter, rtol=1e-6)
+
+
+def test_a_convolution_stays_shared_in_compiled_steps():
+    """On JAX Keras keeps what it trains outside of the variables until an epoch ends."""
+    conv = keras.layers.Conv1D(6, 3, name="conv")
+    model = keras.Sequential([keras.Input((8, 2)), conv, keras.layers.Flatten(), dense(2, None)])
+    shared = share_weights(model, 3)
+    before = np.array(shared.get_layer("conv").kernel)
+    shared.compile("adam", "mse")
+    x, y = np.ones((24, 8, 2)), np.ones((24, 2))
+    shared.fit(x, y, batch_size=4, callbacks=[HoldShared()], verbose=0)
+    kernel = np.asarray(shared.get_layer("conv").kernel)
+    assert not np.array_equal(kernel, before)
+    assert all(len(np.unique(kernel[before == value])) == 1 for value in values(before))
+
+
+class Interrupt(keras.callbacks.Callback):
+    """Stop training as a crash does, in the third batch."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == 2:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_weights_restored_between_two_batches_are_shared_or_refused(first, tmp_path):
+    def made():
+        keras.utils.set_random_seed(0)
+        shared = share_weights(make_mlp(4, (6, 5), 3), 2)
+        shared.compile("adam", "mse", jit_compile=False)
+        return shared
+
+    def fit(model, *others):
+        backup = keras.callbacks.BackupAndRestore(tmp_path / "backup", save_freq=2)
+        callbacks = [HoldShared(), backup] if first else [backup, HoldShared()]
+        x, y = np.random.default_rng(0).normal(size=(20, 4)), np.ones((20, 3))
+        model.fit(x, y, batch_size=4, callbacks=[*callbacks, *others], verbose=0)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(made(), Interrupt())
+    again = made()
+    if first:
+        fit(again)
+        assert [len(values(kernel)) for kernel in kernels(again).values()] == [2, 2, 2]
+    else:
+        with pytest.raises(ValueError, match=r"not shared: it had 2 values .* HoldShared before"):
+            fit(again)

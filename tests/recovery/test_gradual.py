@@ -239,6 +239,153 @@ def test_units_of_small_layers_go_on_too(tiny):
     assert [np.count_nonzero(zeros(model)[name].all(axis=0)) for name in "ab"] == [3, 2]
 
 
+class Interrupt(keras.callbacks.Callback):
+    """Stop training as a crash does, at an iteration."""
+
+    def __init__(self, iteration):
+        super().__init__()
+        self.iteration, self.seen = iteration, 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen += 1
+        if self.seen == self.iteration:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("save_freq", "criterion", "scope"),
+    [
+        ("epoch", unit_norm, "layer"),
+        pytest.param("epoch", magnitude, "global", marks=pytest.mark.more),
+        pytest.param(4, magnitude, "layer", marks=pytest.mark.more),
+        pytest.param(7, unit_norm, "global", marks=pytest.mark.more),
+    ],
+)
+def test_an_interrupted_training_goes_on_from_its_backup(
+    save_freq, criterion, scope, tiny, tmp_path
+):
+    """In a new process: weights come back from the backup, saved before pruning at 4 and 7."""
+
+    def run(*others):
+        backup = keras.callbacks.BackupAndRestore(tmp_path / "backup", save_freq=save_freq)
+        return fit(network("adam"), tiny, backup, halving(criterion, scope=scope), *others)
+
+    whole = fit(network("adam"), tiny, halving(criterion, scope=scope))
+    with pytest.raises(KeyboardInterrupt):
+        run(Interrupt(9))
+    resumed = run()
+    assert measure_sparsity(resumed) == measure_sparsity(whole)
+    if save_freq == "epoch":  # else Keras begins the epoch again, and trains for longer
+        for one, other in zip(resumed.get_weights(), whole.get_weights(), strict=True):
+            assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+    after = zeros(fit(resumed, tiny, epochs=1))
+    assert all((after[name] == found).all() for name, found in zeros(resumed).items())
+
+
+@pytest.mark.more
+def test_the_interrupted_model_itself_goes_on_too(tiny, tmp_path):
+    model, backup = network("adam"), keras.callbacks.BackupAndRestore(tmp_path / "backup")
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, tiny, backup, halving(), Interrupt(7))
+    assert measure_sparsity(fit(model, tiny, backup, halving())) == 0.5
+
+
+@pytest.mark.more
+def test_weights_that_are_restored_later_are_refused(tiny, tmp_path):
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+    with pytest.raises(KeyboardInterrupt):
+        fit(network(), tiny, halving(), backup, Interrupt(9))
+    with pytest.raises(ValueError, match="List GradualPruning after it"):
+        fit(network(), tiny, halving(), backup)
+
+
+def test_zeros_that_no_schedule_made_are_not_held(tiny):
+    model = network(kernel_initializer="zeros")
+    fit(model, tiny, GradualPruning(magnitude, 0.25, 0, 10, 9))
+    assert zeros(model)["a"].sum() == 8
+
+
+# ---- what it relies on
+
+
+class WithOwnOptimizer(keras.Model):
+    """A model that is trained by another optimizer than `model.optimizer`, as a GAN is."""
+
+    def compile(self, own, **settings):
+        super().compile(loss="mse", jit_compile=False, **settings)
+        self.own = own
+
+    def train_step(self, *arguments):
+        self.optimizer, kept = self.own, self.optimizer
+        try:
+            return super().train_step(*arguments)
+        finally:
+            self.optimizer = kept
+
+
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="its steps are functions of the state")
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, r"made no update in the first batch\. If its train_step uses optimizers of its own"),
+        ({"optimizer": None}, "has no optimizer"),
+    ],
+)
+def test_a_model_that_another_optimizer_trains_is_refused(settings, message, tiny):
+    inputs = keras.Input((4,))
+    outputs = layers.Dense(3)(layers.Flatten()(layers.Conv1D(5, 2)(inputs[..., None])))
+    model = WithOwnOptimizer(inputs, outputs)
+    model.compile(keras.optimizers.AdamW(), **settings)
+    callback = GradualPruning(magnitude, 0.5, 0, 9, 1)
+    with pytest.raises(ValueError, match=message):
+        model.fit(tiny.x_train, np.eye(3)[tiny.y_train], verbose=0, callbacks=[callback])
+
+
+@pytest.mark.filterwarnings("ignore:The model does not have any trainable weights")
+@pytest.mark.filterwarnings("ignore:.*there is no trainable:UserWarning")
+def test_a_model_that_is_all_frozen_is_refused(tiny):
+    model = network()
+    model.trainable = False
+    with pytest.raises(ValueError, match="if all its layers are frozen, set trainable to True"):
+        fit(compiled(model), tiny, halving())
+
+
+def test_updates_that_a_loss_scale_skips_at_first_are_no_error(tiny):
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(), 2.0**30)
+    model = network(optimizer, dtype="mixed_float16")
+    fit(model, tiny, halving(), epochs=9)
+    assert int(model.optimizer.iterations) < 36 and measure_sparsity(model) == 0.5
+
+
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", *more("bfloat16")])
+def test_zeros_are_held_in_compiled_steps_of_any_backend(dtype, tiny):
+    """While it trains, not only in the end: on JAX the masks are constants of a compiled step."""
+    keras.utils.set_random_seed(1)
+    parts = [layers.Conv1D(6, 2, name="a", dtype=dtype), layers.Flatten(), dense(3, None)]
+    model = keras.Sequential([keras.Input((4,)), layers.Reshape((4, 1)), *parts])
+    seen = []
+
+    class See(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append(np.asarray(self.model.get_layer("a").kernel) != 0)
+
+    schedule = GradualPruning(magnitude, 0.5, 0, 6, 6)
+    fit(compiled(model, optimizer="adam", jit_compile="auto"), tiny, schedule, See())
+    assert [left.sum() for left in seen] == [12, 6, 6]
+    assert_array_equal(seen[1], seen[2])
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a strategy of TensorFlow")
+def test_variables_of_a_distribution_strategy_are_pruned(tiny):
+    import tensorflow as tf
+
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        model = network("adam")
+    fit(model, tiny, halving())
+    assert type(model.get_layer("a").kernel.value).__name__ == "MirroredVariable"
+    assert measure_sparsity(model) == 0.5
+
+
 # ---- with masks that were there before
 
 

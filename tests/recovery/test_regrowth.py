@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 
 from pruninglib import GradualPruning, Regrowth, magnitude, make_masks, prune, unit_norm
 from pruninglib.pruning.prune import measure_sparsity
-from pruninglib.recovery.gradual import exchange
+from pruninglib.recovery.gradual import as_restored, exchange
 
 
 def network(masks=0.5, optimizer=None, criterion=magnitude):
@@ -173,12 +173,13 @@ def test_the_gradients_are_those_of_the_loss(tiny):
     before.set_model(model)
     (old,) = [before.masks()]
     start = [np.array(model.get_layer(name).kernel) for name in "ab"]
+    biases = [np.array(model.get_layer(name).bias) for name in ("a", "b", "logits")]
     fit_one = {"epochs": 1, "batch_size": 120, "shuffle": False, "verbose": 0}
     callback = Regrowth(0.3, 0, 2, 1)
     model.fit(tiny.x_train, tiny.y_train, callbacks=[callback], **fit_one)
-    h = np.tanh(tiny.x_train @ start[0])
-    h2 = np.tanh(h @ start[1])
-    z = h2 @ np.asarray(model.get_layer("logits").kernel)
+    h = np.tanh(tiny.x_train @ start[0] + biases[0])
+    h2 = np.tanh(h @ start[1] + biases[1])
+    z = h2 @ np.asarray(model.get_layer("logits").kernel) + biases[2]
     p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
     back2 = (p - np.eye(3)[tiny.y_train]) @ np.asarray(model.get_layer("logits").kernel).T
     gradient_b = h.T @ (back2 * (1 - h2**2))
@@ -228,7 +229,129 @@ def test_the_student_of_a_distiller_is_meant(tiny):
     assert measure_sparsity(student) == 0.5
 
 
+def towers(optimizer):
+    """Two convolutions of the same path, each of which sees only half of its inputs, 4 of 8."""
+    keras.utils.set_random_seed(1)
+
+    def tower(name):
+        inputs = keras.Input((5, 8))
+        return keras.Model(inputs, keras.layers.Conv1D(6, 1, name="same")(inputs), name=name)
+
+    inputs = [keras.Input((5, 8)), keras.Input((5, 8))]
+    parts = [tower(name)(each) for name, each in zip(("one", "two"), inputs, strict=True)]
+    joined = keras.layers.GlobalAveragePooling1D()(keras.layers.Concatenate()(parts))
+    model = keras.Model(inputs, keras.layers.Dense(2, dtype="float32")(joined))
+    kernels = [model.get_layer(name).get_layer("same").kernel for name in ("one", "two")]
+    model.compile(optimizer, "mse", jit_compile=False)
+    return model, kernels
+
+
+@pytest.mark.parametrize("scaled", [False, *more(True)])
+def test_layers_of_the_same_path_regrow_each_by_its_own_gradients(scaled):
+    optimizer = keras.optimizers.SGD(0.01, momentum=0.9)
+    model, _ = towers(keras.optimizers.LossScaleOptimizer(optimizer) if scaled else optimizer)
+    x = np.random.default_rng(0).normal(size=(2, 32, 5, 8)).astype(np.float32)
+    x[0, ..., 4:] = x[1, ..., :4] = 0
+    pruned = prune(model, make_masks(model, magnitude, 0.7))
+    layers = [pruned.get_layer(name).get_layer("same") for name in ("one", "two")]
+    before = [np.array(layer.kernel_constraint.mask)[0] for layer in layers]
+    callback = Regrowth(0.4, 0, 8, 2)
+    pruned.fit(list(x), np.ones((32, 2)), batch_size=8, callbacks=[callback], verbose=0)
+    one, two = (
+        (np.array(layer.kernel_constraint.mask)[0] & ~old).sum(axis=1)
+        for layer, old in zip(layers, before, strict=True)
+    )
+    assert one[:4].sum() and not one[4:].any()
+    assert two[4:].sum() and not two[:4].any()
+
+
+def test_frozen_layers_keep_their_masks_while_others_regrow(tiny):
+    model = network()
+    model.get_layer("a").trainable = False
+    model.compile("adam", model.loss, jit_compile=False)
+    record = Record()
+    fit(model, tiny, Regrowth(0.5, 0, 12, 3), record)
+    assert_array_equal(record.seen[0]["a"], record.seen[-1]["a"])
+    assert (record.seen[0]["b"] != record.seen[-1]["b"]).any()
+    assert measure_sparsity(model) == 0.5
+
+
+# ---- going on
+
+
+@pytest.mark.parametrize("scope", ["layer", *more("global")])
+def test_an_interrupted_training_goes_on_from_its_backup(scope, tiny, tmp_path):
+    """In a new process, and after those that came back at zero have learned."""
+
+    class Interrupt(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    def run(*callbacks, backup=True):
+        if backup:
+            callbacks = (keras.callbacks.BackupAndRestore(tmp_path / "backup"), *callbacks)
+        record = Record()
+        return fit(network(), tiny, *callbacks, Regrowth(0.5, 0, 18, 3, scope), record), record
+
+    whole, record = run(backup=False)
+    with pytest.raises(KeyboardInterrupt):
+        run(Interrupt())
+    resumed, rest = run()
+    for name in "ab":
+        assert_array_equal(rest.seen[0][name], record.seen[8][name])
+    for one, other in zip(resumed.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.more
+def test_beside_gradual_pruning_it_goes_on_from_a_backup_to_the_same_sparsity(tiny, tmp_path):
+    """Even if some weights had come back, at zero, right before the backup."""
+
+    class Interrupt(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    def run(*callbacks):
+        backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+        pruning = GradualPruning(magnitude, 0.75, 0, 12, 4), Regrowth(0.9, 0, 14, 4)
+        return fit(network(masks=None), tiny, backup, *pruning, *callbacks, epochs=4)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(Interrupt())
+    assert measure_sparsity(run()) == 0.75
+
+
+def test_restored_weights_keep_their_mask_and_the_largest_gradients_fill_it():
+    mask = np.array([1, 1, 1, 0, 0, 0], bool)
+    gradients = np.array([0, 1, 2, 5, -9, 0.0])
+    weights = np.array([1, 0, 0, 1, 0, 0.0])  # the second and third were exchanged
+    assert_array_equal(as_restored(mask, weights, gradients), [1, 0, 0, 1, 1, 0])
+    for weights in (mask * 1.0, np.ones(6)):  # as the mask says; another model's
+        assert_array_equal(as_restored(mask, weights, gradients), mask)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a strategy of TensorFlow")
+def test_variables_of_a_distribution_strategy_regrow(tiny):
+    import tensorflow as tf
+
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        model, record = network(), Record()
+    fit(model, tiny, Regrowth(0.5, 0, 12, 3), record)
+    assert record.changes()[:, 0].any() and measure_sparsity(model) == 0.5
+
+
 # ---- what is refused
+
+
+def test_a_model_whose_masks_are_all_frozen_is_refused(tiny):
+    model = network()
+    for name in "ab":
+        model.get_layer(name).trainable = False
+    model.compile("adam", model.loss)
+    with pytest.raises(ValueError, match=r"hold weight masks are frozen, .* Set their trainable"):
+        fit(model, tiny, Regrowth(0.5, 0, 9))
 
 
 @pytest.mark.parametrize("masks, criterion", [(None, None), (0.5, unit_norm)])
@@ -237,7 +360,19 @@ def test_a_model_without_weight_masks_is_refused(tiny, masks, criterion):
         fit(network(masks, criterion=criterion), tiny, Regrowth(0.5, 0, 9))
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop"])
+@pytest.mark.more
+def test_layers_made_trainable_without_compiling_again_are_refused(tiny):
+    model = network()
+    model.get_layer("a").trainable = False
+    model.optimizer.build(model.trainable_variables)
+    model.get_layer("a").trainable = True
+    with pytest.raises(ValueError, match=r"built before '.*a/kernel' was trainable\. Compile"):
+        fit(model, tiny, Regrowth(0.5, 0, 9))
+
+
+@pytest.mark.parametrize(
+    "optimizer", ["sgd", *more("rmsprop", keras.optimizers.RMSprop(momentum=0.9))]
+)
 def test_an_optimizer_without_a_mean_gradient_is_refused(tiny, optimizer):
     with pytest.raises(ValueError, match=r"keeps no mean of the gradients. Compile .* Adam"):
         fit(network(optimizer=optimizer), tiny, Regrowth(0.5, 0, 9))
