@@ -81,6 +81,13 @@ def set_masks(pruned, masks):
                 )
             held[weight].mask.assign(part.astype(bool))
     zero_masked(pruned)
+    compile_step_anew(pruned)
+
+
+def compile_step_anew(model):
+    """Let the next `fit` compile its step anew on JAX, where a step holds masks as constants."""
+    if keras.config.backend() == "jax":
+        model.train_function = None
 
 
 def hold(model):

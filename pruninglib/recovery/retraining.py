@@ -6,7 +6,7 @@ from math import gcd
 import numpy as np
 
 from pruninglib.backend import keras
-from pruninglib.pruning.prune import masked_copy, set_masks, share_of_zeros
+from pruninglib.pruning.prune import compile_step_anew, masked_copy, set_masks, share_of_zeros
 from pruninglib.pruning.shrink import CannotShrink, smaller
 from pruninglib.recovery.training import compile_training, fit_batches, to_tensor
 from pruninglib.registered import EndOf
@@ -118,7 +118,8 @@ def retrainer(
     taught_twin = taught(twin, model, distillation)
     x = to_tensor(dataset.x_train)
     labels = targets(dataset.y_train, twin.loss, twin.output_shape[-1])
-    fresh = [np.asarray(variable) for variable in twin.optimizer.variables]
+    # copies, for on JAX an array may share the memory that training overwrites
+    fresh = [np.array(variable) for variable in twin.optimizer.variables]
 
     def run(pruned, masks, held):
         network = without_removed_units(pruned, masks) if held else pruned
@@ -134,6 +135,7 @@ def retrainer(
             for variable, value in zip(network.optimizer.variables, fresh, strict=True):
                 variable.assign(value)
         rate.scale.assign(_budget(pruned, model, last, total) if schedule == "budget" else 1)
+        compile_step_anew(learner)
         for done, number in pairwise([0, *iterations]):
             fit_batches(learner, x, labels, number - done, batch_size, seed, done=done)
             yield number, network

@@ -434,7 +434,7 @@ def wide():
 
 
 @pytest.mark.parametrize("times", [1, 30])
-@pytest.mark.parametrize("count", [2, 20, 200])
+@pytest.mark.parametrize("count", [20, 200])
 def test_few_inputs_never_make_it_worse_for_others_without_a_word(count, times):
     """Inputs that have nothing to do with each other: what is gone can hardly be made up for."""
     model, few, _ = few_and_many(wide, count, (60,))
