@@ -12,11 +12,12 @@ UV_INSTALL = pip install -q --compile-bytecode --python
 # Not loadgroup: xdist 3.8 sets no groups with pytest 9.2, and says nothing
 PYTEST = $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=15
 ELSEWHERE = not browser and not colab
-# what needs no training, which on JAX is another one
-ON_JAX = $(patsubst %,tests/pruning/test_%.py,backends criteria masks held prune coupling shrink) \
-	$(patsubst %,tests/structure/test_%.py,prunable layers graph copying)
+ON_JAX = tests/test_backends.py $(patsubst %,tests/structure/test_%.py,prunable layers graph copying activations) \
+	$(patsubst %,tests/pruning/test_%.py,criteria masks held prune coupling shrink)
+# without dependencies: Keras has what they need
+INTO = $(BIN)/python -m pip install -q --upgrade --no-deps --target
 
-.PHONY: run check test test-all test-studies test-jax test-colab test-browser chromium results studies lab bench clean
+.PHONY: run check test test-all test-studies test-backends test-jax test-torch test-colab test-browser chromium results studies lab bench clean
 
 run: $(ENV)/ready  ## all four notebooks on the embedded digits, in runs/run, and a page on them
 	rm -rf runs/run
@@ -38,9 +39,15 @@ test-studies: $(ENV)/ready  ## all studies on the embedded digits, in runs/studi
 	rm -rf runs/studies_quick
 	$(BATCH) notebooks/grids/quick_studies.yaml --output runs/studies_quick --jobs 2
 
-test-jax: $(ENV)/ready  ## the tests of masks and shrinking with Keras on JAX (400 MB more, in .venv/jax)
-	$(BIN)/python -m pip install -q --upgrade --target $(ENV)/jax --no-deps jax==0.10.2 jaxlib==0.10.2 ml_dtypes==0.6.0
+test-backends: test-jax test-torch  ## the library with Keras on JAX and on PyTorch, beside TensorFlow
+
+test-jax: $(ENV)/ready  ## 400 MB more, in .venv/jax
+	$(INTO) $(ENV)/jax jax==0.10.2 jaxlib==0.10.2 ml_dtypes==0.6.0
 	KERAS_BACKEND=jax PYTHONPATH=$(ENV)/jax $(PYTEST) -m "not slow" $(ON_JAX)
+
+test-torch: $(ENV)/ready  ## 900 MB more in .venv/torch, or 3 GB where pip finds a build for graphics cards
+	$(INTO) $(ENV)/torch torch==2.13.0 sympy mpmath networkx fsspec
+	KERAS_BACKEND=torch PYTHONPATH=$(ENV)/torch $(PYTEST) tests/test_backends.py
 
 test-colab: $(ENV)/ready $(patsubst tests/notebooks/colab/%.txt,$(ENV)/colab/%/ready,$(wildcard tests/notebooks/colab/*.txt))  ## the notebooks with Colab's versions
 	$(PYTEST) --dist load -m colab tests/notebooks/test_colab.py

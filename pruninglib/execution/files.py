@@ -39,6 +39,16 @@ def export(model, path, **settings):
     _check(settings, form.writing, path)
     with written_whole(path) as temporary:
         form.write(model, temporary, **settings)
+        try:
+            form.read(temporary)
+        except Exception as error:
+            if of_the_machine(error):
+                raise
+            raise ValueError(
+                f"Model {model.name!r} was not written, for load could not read it again: {error} "
+                "Register classes and functions of your own by "
+                "keras.saving.register_keras_serializable; in place of a Lambda take such a class."
+            ) from error
 
 
 def load(path, **settings):

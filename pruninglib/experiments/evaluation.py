@@ -28,7 +28,8 @@ def evaluate(run, x, y, loss, batch_size=2000):
         run: function (examples, ...) -> (examples, outputs), such as an `Executable`.
         x, y: inputs (examples, ...) and labels; or, with y=None, batches that hold both, such as a
             tf.data.Dataset.
-        loss: what the model was compiled with (`model.loss`); ValueError if it is None.
+        loss: what the model was compiled with (`model.loss`); ValueError if it is None. Penalties,
+            such as those of a kernel_regularizer, are not in it.
         batch_size: examples that run at a time.
 
     Raises ValueError for labels that do not go with the outputs.
@@ -43,21 +44,24 @@ def evaluate(run, x, y, loss, batch_size=2000):
         raise ValueError(f"Expected one output and one loss, got {loss}. Measure each by itself.")
     if y is None:
         x, y = collected(x)
+    if not hasattr(x, "shape"):
+        raise ValueError(f"Expected an array of inputs, got {type(x).__name__}.")
     outputs = np.concatenate([run(x[i : i + batch_size]) for i in range(0, len(x), batch_size)])
-    outputs, y = outputs.reshape(len(outputs), -1), np.asarray(y)
-    classes, limit = outputs.shape[1], _limit(loss)
-    if classes > 1 and limit is None and y.shape == outputs.shape[:1]:
-        right = outputs.argmax(axis=1) == y
+    outputs, y = outputs if outputs.ndim > 1 else outputs[:, None], np.asarray(y)
+    classes, limit = outputs.shape[-1], _limit(loss)
+    if classes > 1 and limit is None and y.shape == outputs.shape[:-1]:
+        right = outputs.argmax(axis=-1) == y
     elif y.size == outputs.size and not _of_classes(loss):
         y = y.reshape(outputs.shape)
-        right = None if limit is None else (outputs > limit) == (y > 0)
+        middle = 0 if "hinge" in _name(loss) else 0.5  # whose labels are -1 and 1, or 0 and 1
+        right = None if limit is None else (outputs > limit) == (y > middle)
     else:
         raise ValueError(
             f"Expected {len(outputs)} labels as integers, got shape {y.shape} for outputs of shape "
             f"{outputs.shape} and the loss {_name(loss)!r}. Pass y.ravel() or, if they are "
             "one-hot, y.argmax(axis=1); for two classes with one output take a binary loss."
         )
-    losses = keras.losses.get(loss)(targets(y, loss, classes) if y.ndim == 1 else y, outputs)
+    losses = keras.losses.get(loss)(targets(y, loss, classes), outputs)
     found = {} if right is None else {"accuracy": float(np.mean(right))}
     return found | {"loss": float(np.mean(keras.ops.convert_to_numpy(losses)))}
 
@@ -81,12 +85,12 @@ def _of_classes(loss):
 
 
 def results(model, run, x, y):
-    """Return what `evaluate` does; without an accuracy, the metrics that a model has, instead."""
+    """Return what `evaluate` does, and the other metrics that a model was compiled with."""
     found = evaluate(run, x, y, model.loss)
-    if "accuracy" in found or len(model.metrics) < 2:  # the first is the mean of the loss
+    if (model.get_compile_config() or {}).get("metrics") in (None, [], ["accuracy"]):
         return found
     own = model.evaluate(x, y, batch_size=2000, verbose=0, return_dict=True)
-    return found | {name: value for name, value in own.items() if name != "loss"}
+    return {name: value for name, value in own.items() if name != "loss"} | found
 
 
 def compare(models, dataset, batch_sizes=(1, 64), repeats=10, litert=False):

@@ -4,6 +4,8 @@ Each function returns {layer name: scores}, which `make_masks` takes in place of
 leaves the model as it is.
 """
 
+from types import FunctionType
+
 import numpy as np
 
 from pruninglib.backend import keras
@@ -112,11 +114,11 @@ def taylor(model, inputs, labels, units=False, batch_size=128):
     check_model(model)
     layers = prunable_layers(model)
     kernels = {name: kernel_of(layer) for name, layer in layers.items()}
-    if model.loss is None:
+    if model.loss is None and type(model).compute_loss is keras.Model.compute_loss:
         raise ValueError("The model has no loss. Compile it: model.compile(loss=...).")
     summed = [axes_within_units(layer) for layer in layers.values()]
     arrays, labels = labelled(model, inputs, labels)
-    if len(model.outputs) == 1:
+    if isinstance(labels, np.ndarray) and isinstance(model.loss, (str, keras.Loss, FunctionType)):
         labels = targets(labels, model.loss, model.output_shape[-1])
 
     @tf.function
@@ -125,7 +127,9 @@ def taylor(model, inputs, labels, units=False, batch_size=128):
             outputs = model(x, training=False)
             value = model.compute_loss(x, y, outputs)  # what `fit` minimises, penalties included
         variables = [kernel.value for kernel in kernels.values()]
-        found = [w * g for w, g in zip(variables, tape.gradient(value, variables), strict=True)]
+        none = tf.UnconnectedGradients.ZERO  # where the loss does not depend on a kernel
+        slopes = tape.gradient(value, variables, unconnected_gradients=none)
+        found = [w * g for w, g in zip(variables, slopes, strict=True)]
         return [
             tf.reduce_sum(p, axes) if units else p for p, axes in zip(found, summed, strict=True)
         ]

@@ -112,7 +112,7 @@ class GradualPruning(_InTraining):
         frequency: iterations from one pruning step to the next.
         scope: "layer" or "global", as in `make_masks`.
         include, exclude: names or types of the layers to prune, and of those to leave alone, as
-            in `make_masks`.
+            in `make_masks`. Frozen layers are left alone.
         power: exponent of the schedule; 3 is the cubic one of Zhu and Gupta.
 
     The model keeps the masks, like one from `prune`; with a `keras.distillation.Distiller` the
@@ -164,7 +164,13 @@ class GradualPruning(_InTraining):
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
-        scores, layers = self._scores(), prunable_layers(self.network)
+        layers = prunable_layers(self.network)
+        trained = {id(variable) for variable in self.model.trainable_variables}
+        frozen = [name for name, layer in layers.items() if id(kernel_of(layer)) not in trained]
+        exclude = [self.exclude] if isinstance(self.exclude, (str, type)) else self.exclude
+        # if all are, the first batch says so
+        self._left_alone = [*exclude, *(frozen if len(frozen) < len(layers) else ())]
+        scores = self._scores()
         for name, found in scores.items():
             put_mask(layers[name], np.ones(found.shape, bool))
         masks = self._masks_found(scores, self.sparsity(self._begun))
@@ -203,8 +209,9 @@ class GradualPruning(_InTraining):
             )
 
     def _scores(self):
-        arguments = self.criterion, self.scope, self.include, self.exclude
-        return layer_scores(self.network, *arguments)
+        return layer_scores(
+            self.network, self.criterion, self.scope, self.include, self._left_alone
+        )
 
     def act(self, iteration):
         """Prune as far as the schedule asks for."""

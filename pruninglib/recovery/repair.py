@@ -85,11 +85,17 @@ def repair(pruned, dense, inputs, ridge=1e-2, passes=3):
     before, after = distances([pruned, repaired], dense, inputs)
     where = "for these inputs"
     if few and after <= before:
-        rest, unseen = _split(inputs)
-        if len(rest[0]):  # else all examples are the same
-            where = "for inputs that it has not seen"
+        where = "for inputs that it has not seen"
+        before = after = 0.0
+        for rest, unseen in _splits(inputs):
             trial, *_ = _refitted(pruned, dense, rest, ridge, passes)
-            before, after = distances([pruned, trial], dense, unseen)
+            before, after = np.add((before, after), distances([pruned, trial], dense, unseen))
+        if not before:
+            warnings.warn(
+                f"All inputs for the repair of {pruned.name!r} are the same: whether it helps for "
+                "others is not known. Pass different ones.",
+                stacklevel=2,
+            )
     if not after <= before:
         repaired.set_weights(pruned.get_weights())
         if before:  # else there was nothing to repair
@@ -140,10 +146,16 @@ def _prints(inputs):
     ]
 
 
-def _split(inputs):
-    """Return four fifths of the examples and the others; equal ones are never parted."""
-    unseen = np.unique(_prints(inputs), return_inverse=True)[1] % 5 == 0
-    return [array[~unseen] for array in inputs], [array[unseen] for array in inputs]
+def _splits(inputs):
+    """Yield pairs of four fifths of the examples and the others; equal ones are never parted.
+
+    One pair, or all five where there are few examples; none where all are the same.
+    """
+    _, which = np.unique(_prints(inputs), return_inverse=True)
+    different = which.max() + 1
+    for fifth in range(min(different if different > 1 else 0, 5) if different < 250 else 1):
+        unseen = which % 5 == fifth
+        yield [array[~unseen] for array in inputs], [array[unseen] for array in inputs]
 
 
 def _check(pruned, dense, ridge):

@@ -147,6 +147,11 @@ def own_loss(model):
     """Return {"loss": the loss that a model is compiled with}, or {} if there is none."""
     if not model.compiled or model.loss is None:
         return {}
+    if isinstance(model.loss, (dict, list, tuple)):
+        raise ValueError(
+            f"Expected a model with one loss for its only output, got {model.loss}. Compile it "
+            "with that loss alone; a model with several losses is trained on by pruned.fit."
+        )
     # an object, for to compile_training the name of a cross-entropy means one of logits
     return {"loss": keras.losses.get(model.loss)}
 

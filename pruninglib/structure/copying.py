@@ -9,7 +9,14 @@ from contextlib import contextmanager, nullcontext
 import numpy as np
 
 from pruninglib.backend import keras
-from pruninglib.structure.graph import check_built, check_graph, graph_of, is_graph, leaves
+from pruninglib.structure.graph import (
+    check_built,
+    check_graph,
+    graph_of,
+    is_graph,
+    leaves,
+    nodes_in_order,
+)
 
 OF_GRAPHS = {"name", "trainable", "dtype", "layers", "input_layers", "output_layers"}
 OF_GRAPHS |= {"build_input_shape", "inputs", "outputs"}
@@ -155,8 +162,12 @@ def _twin(model, change=None, input_shape=None):
                 config = _taken(layer, config)
             elif change:
                 config = change(layer, config)
-            return type(layer).from_config(config, **trusted)
+            twin = type(layer).from_config(config, **trusted)
+            if isinstance(layer, keras.layers.Lambda):
+                twin.function = layer.function  # with the names that it knows, which no config has
+            return twin
 
+    _check_ties(model)
     try:
         twin = copy(model)
         if not twin.built:  # a subclassed model
@@ -174,6 +185,22 @@ def _twin(model, change=None, input_shape=None):
     if hasattr(model, "output_names"):
         twin.output_names = list(model.output_names)
     return twin
+
+
+def _check_ties(model):
+    """Raise ValueError where a call takes a weight from outside: a copy would use the old one."""
+    for part in _parts(model):
+        function = getattr(part, "function", None) if type(part) is keras.layers.Lambda else None
+        cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+        if is_graph(part):
+            calls = nodes_in_order(part)
+            cells += keras.tree.flatten([[c.arguments.args, c.arguments.kwargs] for c in calls])
+        if any(isinstance(each, (keras.Variable, keras.Layer)) for each in cells):
+            raise ValueError(
+                f"Model {model.name!r} cannot be copied: in {part.name!r} a function or an "
+                "operation takes a weight or a layer from outside, which a copy could not follow. "
+                "Make it a layer of your own that holds that layer."
+            )
 
 
 def _parts(model):
@@ -341,6 +368,14 @@ def _example(model):
 
 def _compile_alike(twin, model):
     if not model.compiled:
+        return
+    own = not _of_keras(type(model).compile) and _of_keras(type(model).get_compile_config)
+    if own:
+        warnings.warn(
+            f"The copy of {model.name!r} is not compiled: {type(model).__name__} has a compile of "
+            "its own. Compile the copy as the model was.",
+            stacklevel=4,
+        )
         return
     try:
         twin.compile_from_config(model.get_compile_config())

@@ -157,6 +157,11 @@ def _names(model):
 def _array(tensor, values):
     """Return what is given for an input as an array of its shape and type."""
     found, expected = _numpy(values), tensor.shape[1:]
+    if tensor.shape[0] is not None:
+        raise ValueError(
+            f"The model takes batches of exactly {tensor.shape[0]} examples. Build it with "
+            "keras.Input(shape) in place of batch_shape, to run any number of them."
+        )
     fits = found.ndim == len(expected) + 1 and all(
         size in (None, other) for size, other in zip(expected, found.shape[1:], strict=True)
     )

@@ -258,3 +258,13 @@ def test_a_layer_in_several_models_which_keras_does_not_read_back_is_refused(suf
     with pytest.raises(ValueError, match=r"the layers \[.*dense.*\] stand in several"):
         export(model, tmp_path / f"model{suffix}")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".npz"])
+def test_what_load_could_not_read_is_not_written(suffix, tmp_path):
+    twice = keras.layers.Lambda(lambda x: 2 * x)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), twice])
+    path = tmp_path / f"model{suffix}"
+    with pytest.raises(ValueError, match="was not written, for load could not read it again"):
+        export(model, path)
+    assert not path.exists()

@@ -173,3 +173,34 @@ def test_a_test_set_in_batches_is_compared(trained, tiny):
         for data in (tiny, tiny._replace(x_test=batches, y_test=None))
     ]
     assert rows[0] == rows[1]
+
+
+@pytest.mark.parametrize("loss", ["kl_divergence", "cosine_similarity", "mse"])
+def test_losses_of_sequences_are_those_of_keras(loss):
+    parts = [keras.layers.Dense(6, "relu"), keras.layers.Dense(4, "softmax")]
+    model = keras.Sequential([keras.Input((5, 3)), *parts])
+    model.compile(loss=loss)
+    random = np.random.default_rng(0)
+    x = random.normal(size=(20, 5, 3)).astype(np.float32)
+    y = random.dirichlet(np.ones(4), (20, 5)).astype(np.float32)
+    wanted = model.evaluate(x, y, verbose=0)
+    assert evaluate(eager(model), x, y, loss) == {"loss": pytest.approx(wanted, rel=1e-4)}
+
+
+def test_classes_of_each_step_of_a_sequence_have_an_accuracy():
+    outputs = np.array([[[2.0, 0], [0, 1]], [[3.0, 0], [0, 5]]], np.float32)
+    found = evaluate(lambda i: outputs[i], np.arange(2), np.array([[0, 1], [1, 1]]), LOSS)
+    assert found["accuracy"] == 0.75
+
+
+def test_soft_labels_of_two_classes_are_nearer_to_one_of_them():
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    soft = np.where(SCORES > 0, 0.9, 0.1)
+    assert evaluate(lambda i: SCORES[i], np.arange(5), soft, loss)["accuracy"] == 1
+
+
+def test_a_classifier_has_its_other_metrics_too():
+    model, data = one_output(keras.losses.BinaryCrossentropy(from_logits=True), ["AUC"])
+    (row,) = compare({"it": model}, data, batch_sizes=()).to_dict("records")
+    wanted = model.evaluate(data.x_test, data.y_test, verbose=0, return_dict=True)
+    assert row["AUC"] == pytest.approx(wanted["AUC"]) and 0 < row["accuracy"] < 1

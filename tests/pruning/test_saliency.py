@@ -328,3 +328,26 @@ def criteria_see(model):
 
     make_masks(model, noted, 0.5, include=list(prunable_layers(model)))
     return seen
+
+
+@pytest.mark.parametrize("loss", ["mse", "categorical_crossentropy", "binary_crossentropy"])
+def test_labels_with_a_value_for_each_output_stay_what_they_are(loss):
+    model = keras.Sequential([keras.Input((4,)), dense(5, name="a"), dense(3, "softmax")])
+    model.compile("sgd", loss)
+    labels = np.eye(3)[Y]
+    kernel = np.array(model.get_layer("a").kernel)
+    for given in (labels, labels.astype(int)):
+        scores = taylor(model, X, given, batch_size=len(X))["a"]
+        twin = prune(model, {"a": np.ones(5)})
+        twin.fit(X, given, batch_size=len(X), verbose=0)
+        slope = (kernel - np.asarray(twin.get_layer("a").kernel)) / 0.01
+        assert_allclose(scores, (kernel * slope) ** 2, rtol=1e-2, atol=1e-6 * scores.max() + 1e-10)
+
+
+@pytest.mark.parametrize("label", [-1, 3])
+@pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", "mse"])
+def test_labels_of_no_class_are_refused(label, loss):
+    model = keras.Sequential([keras.Input((4,)), dense(5), dense(3, "softmax")])
+    model.compile("sgd", loss)
+    with pytest.raises(ValueError, match=f"A label is {label}, but the model has 3 outputs"):
+        taylor(model, X, np.full(len(X), label))

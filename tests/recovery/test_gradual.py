@@ -440,3 +440,13 @@ def test_layers_that_are_excluded_are_left_alone(tiny):
     zeros = {layer.name: np.mean(np.asarray(layer.kernel) == 0) for layer in model.layers}
     assert zeros[names[0]] == 0
     assert zeros[names[1]] == 0.5
+
+
+def test_frozen_layers_are_left_alone(tiny):
+    model = network()
+    first, second = (layer.name for layer in model.layers[:2])
+    model.get_layer(first).trainable = False
+    model.compile("adam", model.loss)
+    model = fit(model, tiny, halving())
+    zeros = {n: np.mean(np.asarray(model.get_layer(n).kernel) == 0) for n in (first, second)}
+    assert zeros == {first: 0, second: 0.5}

@@ -250,6 +250,7 @@ KINDS_OF_INPUTS = ["any", "dead", "constant", "dependent", "one example", "zero"
 KINDS_OF_INPUTS.append("sparse and large")
 
 
+@pytest.mark.filterwarnings("ignore:All inputs for the repair")
 @pytest.mark.filterwarnings("ignore:The repair of")
 @tried(30)
 @given(
@@ -513,3 +514,24 @@ def test_refuses_models_that_cannot_be_read(bad_model, mlp):
         repair(model, mlp, X)
     with pytest.raises(error, match=match):
         repair(pruned_by(mlp), model, X)
+
+
+def test_the_same_example_again_and_again_tells_nothing_of_others():
+    model = wide()
+    with pytest.warns(UserWarning, match="are the same: whether it helps for others is not known"):
+        repair(pruned_by(model), model, np.ones((100, 60)))
+
+
+class Squashed(layers.Dense):
+    """What it multiplies by its kernel is not what it is given."""
+
+    def call(self, inputs):
+        return super().call(keras.ops.tanh(inputs))
+
+
+def test_layers_derived_from_those_of_keras_are_named_and_left_as_they_are():
+    model = keras.Sequential([keras.Input((4,)), Squashed(8, name="own"), dense(3, name="b")])
+    pruned = pruned_by(model)
+    with pytest.warns(UserWarning, match=r"\['own'\] of .* were not refitted"):
+        repaired = repair(pruned, model, X)
+    assert_array_equal(repaired.get_layer("own").kernel, pruned.get_layer("own").kernel)

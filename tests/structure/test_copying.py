@@ -365,3 +365,39 @@ def test_training_a_copy_leaves_the_model_as_it_was():
     expected = outputs(model, X)
     fresh_copy(model).fit(X, np.ones((5, 3)), verbose=0)  # on JAX it gives its buffers away
     assert_allclose(outputs(model, X), expected)
+
+
+def tied_by_closure():
+    inputs, encoder = keras.Input((6,)), layers.Dense(6, name="encoder")
+    decode = layers.Lambda(lambda x: keras.ops.matmul(x, encoder.kernel), output_shape=(6,))
+    return keras.Model(inputs, decode(encoder(inputs)))
+
+
+def tied_by_operation():
+    inputs, encoder = keras.Input((6,)), layers.Dense(6, name="encoder")
+    return keras.Model(inputs, keras.ops.matmul(encoder(inputs), encoder.kernel))
+
+
+@pytest.mark.parametrize("make", [tied_by_closure, tied_by_operation])
+def test_a_weight_from_outside_of_a_call_is_refused(make):
+    with pytest.raises(ValueError, match="takes a weight or a layer from outside"):
+        fresh_copy(make())
+
+
+def test_a_lambda_keeps_the_names_that_it_knows():
+    function = layers.Lambda(lambda x: np.float32(2) * x, output_shape=(3,))
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3), function])
+    assert_allclose(fresh_copy(model)(np.ones((2, 4))), model(np.ones((2, 4))), rtol=1e-6)
+
+
+def test_a_compile_of_a_class_of_one_s_own_is_told():
+    class Own(keras.Model):
+        def compile(self, strength):
+            super().compile("sgd", "mse")
+            self.strength = strength
+
+    inputs = keras.Input((4,))
+    model = Own(inputs, layers.Dense(3)(inputs))
+    model.compile(5.0)
+    with pytest.warns(UserWarning, match="not compiled: Own has a compile of its own"):
+        assert not fresh_copy(model).compiled

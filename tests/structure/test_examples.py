@@ -203,3 +203,9 @@ def test_a_subclassed_model_gets_what_is_given():
     own = Own()
     assert_array_equal(structured(own, examples(own, X)), X)
     assert_array_equal(structured(own, examples(own, PAIR))[1], PAIR[1])
+
+
+def test_a_model_of_batches_of_one_size_is_refused():
+    model = keras.Sequential([keras.Input(batch_shape=(8, 4)), dense(3)])
+    with pytest.raises(ValueError, match=r"batches of exactly 8 examples.*keras\.Input\(shape\)"):
+        examples(model, X)
