@@ -11,11 +11,10 @@ from pruninglib.experiments.timing import time_models
 from pruninglib.pruning.criteria import unit_norm
 from pruninglib.structure.activations import layer_outputs
 from pruninglib.structure.costs import count_macs, count_parameters, file_bytes
-from pruninglib.structure.examples import collected, examples, labelled
+from pruninglib.structure.examples import collected, examples, labelled, targets
 from pruninglib.structure.graph import check_model
 from pruninglib.structure.layers import kernel_values
 from pruninglib.structure.prunable import logits_layers, prunable_layers
-from pruninglib.structure.targets import targets
 
 
 def evaluate(run, x, y, loss, batch_size=2000):

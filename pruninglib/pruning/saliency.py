@@ -11,11 +11,10 @@ import numpy as np
 from pruninglib.backend import keras
 from pruninglib.progress_line import progress
 from pruninglib.structure.activations import layer_rows
-from pruninglib.structure.examples import examples, labelled, structured
+from pruninglib.structure.examples import examples, labelled, structured, targets
 from pruninglib.structure.graph import check_model, dense_chain
 from pruninglib.structure.layers import array_of, axes_within_units, kernel_of
 from pruninglib.structure.prunable import prunable_layers
-from pruninglib.structure.targets import targets
 
 
 def activation_aware(model, inputs):

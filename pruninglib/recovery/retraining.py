@@ -11,11 +11,10 @@ from pruninglib.pruning.shrink import CannotShrink, smaller
 from pruninglib.recovery.training import compile_training, fit_batches, to_tensor
 from pruninglib.registered import EndOf
 from pruninglib.structure.copying import fresh_copy
-from pruninglib.structure.examples import labelled, structured
+from pruninglib.structure.examples import labelled, structured, targets
 from pruninglib.structure.graph import check_model
 from pruninglib.structure.layers import kernel_of
 from pruninglib.structure.prunable import check_same_kernels, logits_layers, prunable_layers
-from pruninglib.structure.targets import targets
 
 
 def retrain(

@@ -6,7 +6,7 @@ from math import gcd
 import pruninglib.backend as backend
 from pruninglib.backend import keras, native_stderr_silenced, tensorflow_log_silenced
 from pruninglib.progress_line import place, working
-from pruninglib.structure.targets import targets
+from pruninglib.structure.examples import targets
 
 Schedule = keras.optimizers.schedules.LearningRateSchedule
 LONG = (

@@ -1,7 +1,8 @@
-"""Turn what users have into examples as a model takes them: arrays in its structure and dtypes."""
+"""Turn what users have into examples and labels as a model and its loss take them."""
 
 from collections.abc import Iterable, Mapping
 from itertools import count
+from types import FunctionType
 
 import numpy as np
 
@@ -70,6 +71,38 @@ def structured(model, arrays):
         return arrays[0] if len(arrays) == 1 else tuple(arrays)
     given = keras.tree.pack_sequence_as(graph_of(model)._inputs_struct, list(arrays))
     return tuple(given) if isinstance(given, list) else given  # tf.data would stack a list
+
+
+def targets(labels, loss, classes):
+    """Return integer labels in the form a loss expects: one-hot, or unchanged if it is sparse.
+
+    Args:
+        labels: array; one that has a value for each output already, or none of integers, stays.
+        loss: a Keras loss or its name, or a user's own loss, which gets integers.
+        classes: number of the model's outputs; with a single one the labels stay as they are.
+
+    Raises ValueError for a label below 0 or not below `classes`.
+    """
+    loss = keras.losses.get(loss)
+    name = getattr(loss, "name", None) or loss.__name__
+    kind = loss if isinstance(loss, FunctionType) else type(loss)
+    sparse = isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
+    sparse = sparse or name.startswith("sparse")
+    labels = np.asarray(labels)
+    if not sparse:
+        whole = labels.dtype.kind in "biu"
+        already = labels.ndim > 1 and labels.shape[-1] == classes
+        if classes == 1 or not whole or already or not kind.__module__.startswith("keras."):
+            return labels
+    if np.min(labels) < 0 or np.max(labels) >= classes:  # TensorFlow would make all weights NaN
+        bad = np.min(labels) if np.min(labels) < 0 else np.max(labels)
+        raise ValueError(
+            f"A label is {bad}, but the model has {classes} outputs and the loss {name} "
+            "wants one for each class from 0 on. Pass the model's own loss, or other labels."
+        )
+    if sparse:
+        return labels
+    return keras.utils.to_categorical(labels, classes)
 
 
 def is_batched(data):

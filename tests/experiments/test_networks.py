@@ -13,7 +13,7 @@ from pruninglib import baseline, eager, file_bytes, magnitude, make_masks, make_
 from pruninglib.execution.packed import packed_bytes
 from pruninglib.experiments import networks
 from pruninglib.recovery.training import compile_training, fit_iterations
-from pruninglib.structure.targets import targets
+from pruninglib.structure.examples import targets
 
 
 def assert_same_weights(one, other):
