@@ -16,7 +16,8 @@ from .pruning.prune import hold, measure_sparsity, prune, set_masks, strip
 from .pruning.shrink import CannotShrink, plan_shrink, shrink
 from .recovery.repair import merge_units, repair
 from .recovery.retraining import budget, retrain
-from .recovery.gradual import GradualPruning, Regrowth, prune_gradually
+from .recovery.gradual import GradualPruning, prune_gradually
+from .recovery.regrowth import Regrowth
 from .structure.costs import count_macs, count_parameters, file_bytes
 from .execution.executable import Executable
 from .execution.runtimes import compiled, eager, litert, onnx

@@ -8,7 +8,7 @@ from sklearn.cluster import KMeans
 
 from pruninglib.backend import keras
 from pruninglib.execution.packed import CODES
-from pruninglib.recovery.gradual import in_sync
+from pruninglib.recovery.in_training import in_sync
 from pruninglib.structure.copying import fresh_copy
 from pruninglib.structure.graph import check_model
 from pruninglib.structure.layers import kernel_of

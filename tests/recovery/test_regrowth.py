@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 
 from pruninglib import GradualPruning, Regrowth, magnitude, make_masks, prune, unit_norm
 from pruninglib.pruning.prune import measure_sparsity
-from pruninglib.recovery.gradual import as_restored, exchange
+from pruninglib.recovery.regrowth import as_restored, exchange
 
 
 def network(masks=0.5, optimizer=None, criterion=magnitude):
