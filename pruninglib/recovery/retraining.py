@@ -56,7 +56,8 @@ def retrain(
         callbacks: Keras callbacks, such as `GradualPruning`.
         training: optimizer, loss, steps_per_execution and jit_compile, as in `compile_training`;
             the default loss is the one that the pruned model is compiled with. The model is
-            compiled again, with Adam unless another name is given, and accuracy as its metric.
+            compiled again, with Adam unless another name is given, and the metrics that it had,
+            or accuracy.
 
     On validation images of two datasets, one seed (evidence/choices/retraining.py), the defaults
     are among the best on average over weights and units, pruned and repaired, at three or four
@@ -71,7 +72,7 @@ def retrain(
     check_model(dense)
     share = _budget(pruned, dense, iterations, total) if schedule == "budget" else 1
     rate = rates(schedule, learning_rate * share, iterations, total)
-    compile_training(pruned, iterations, rate, **own_loss(pruned) | training)
+    compile_training(pruned, iterations, rate, **own_loss(pruned) | own_metrics(pruned) | training)
     arrays, labels = labelled(pruned, x, y, most=max(1, iterations * batch_size))
     if isinstance(labels, np.ndarray):
         labels = targets(labels, pruned.loss, pruned.output_shape[-1])
@@ -153,6 +154,13 @@ def own_loss(model):
         )
     # an object, for to compile_training the name of a cross-entropy means one of logits
     return {"loss": keras.losses.get(model.loss)}
+
+
+def own_metrics(model):
+    """Return {"metrics": fresh ones of those that a model is compiled with}, or {} if none."""
+    config = model.get_compile_config() if model.compiled else None
+    metrics = keras.saving.deserialize_keras_object((config or {}).get("metrics"))
+    return {"metrics": metrics} if isinstance(metrics, list) and metrics else {}
 
 
 def without_removed_units(pruned, masks):

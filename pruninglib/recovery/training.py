@@ -43,6 +43,7 @@ def compile_training(
     loss="sparse_categorical_crossentropy",
     steps_per_execution=1,
     jit_compile=None,
+    metrics=("accuracy",),
 ):
     """Compile a model in place for a training of `iterations` batches; return it.
 
@@ -57,6 +58,7 @@ def compile_training(
             fast; ValueError unless it divides the iterations. Callbacks see only the last of each.
         jit_compile: whether to use XLA, which makes each step faster, but does not support all
             layers; by default if the training is `LONG` enough to gain by it.
+        metrics: Keras metrics or their names.
     """
     if iterations % steps_per_execution:
         raise ValueError(
@@ -78,7 +80,7 @@ def compile_training(
     model.compile(
         keras.optimizers.get({"class_name": optimizer, "config": config}),
         ON_LOGITS[loss](from_logits=True) if loss in ON_LOGITS else loss,
-        metrics=["accuracy"],
+        metrics=list(metrics),
         jit_compile=jit_compile,
         steps_per_execution=steps_per_execution,
     )

@@ -201,7 +201,8 @@ def _array(tensor, values):
     if not fits or not len(found):
         sizes = ", ".join(map(str, expected))
         raise ValueError(
-            f"Expected inputs of shape (examples, {sizes}), got {found.shape} for {tensor.name!r}."
+            f"Expected inputs of shape (examples, {sizes}), got {found.shape} for {tensor.name!r}. "
+            "Single examples are to be batched first."
         )
     return _converted(tensor, found)
 

@@ -61,6 +61,14 @@ def test_retraining_on_batches_is_that_on_arrays(trained, tiny):
     assert_same_weights(found, retrained(halved(trained), trained, tiny))
 
 
+def test_the_metrics_of_the_model_stay():
+    model = keras.Sequential([keras.Input((4,)), dense(5), dense(1, None)])
+    model.compile("sgd", "mse", metrics=["mae", keras.metrics.RootMeanSquaredError(name="root")])
+    pruned, x = halved(model), np.ones((20, 4), np.float32)
+    retrain(pruned, model, x, x[:, 0], 2, **SGD)
+    assert set(pruned.evaluate(x, x[:, 0], verbose=0, return_dict=True)) == {"loss", "mae", "root"}
+
+
 def test_endless_batches_are_taken_as_far_as_needed(trained, tiny):
     few = tf.data.Dataset.from_tensor_slices((tiny.x_train, tiny.y_train)).batch(50).repeat()
     found = retrained(halved(trained), trained, tiny._replace(x_train=few, y_train=None))
