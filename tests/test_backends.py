@@ -45,6 +45,7 @@ def test_tensorflow_is_not_imported_for_what_needs_none():
     assert done.returncode == 0, done.stderr
 
 
+pytestmark = pytest.mark.more  # on TensorFlow other tests say the same, and more
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(300, 8)).astype(np.float32)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from cases import more
 from keras import layers
 from networks import dense
 from numpy.testing import assert_allclose, assert_array_equal
@@ -259,7 +260,7 @@ LOSSES = {name: name for name in ("mse", "hinge", "binary_crossentropy")}
 LOSSES |= {"an object": keras.losses.Huber(), "a function": lambda y, p: (y - p) ** 4}
 
 
-@pytest.mark.parametrize("penalty", [None, "l2"])
+@pytest.mark.parametrize("penalty", ["l2", *more(None)])
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 def test_taylor_of_one_output_is_the_slope_of_what_fit_minimises(loss, penalty):
     parts = [dense(5, kernel_regularizer=penalty, name="a"), dense(1, "sigmoid", name="b")]
@@ -330,7 +331,7 @@ def criteria_see(model):
     return seen
 
 
-@pytest.mark.parametrize("loss", ["mse", "categorical_crossentropy", "binary_crossentropy"])
+@pytest.mark.parametrize("loss", ["mse", *more("categorical_crossentropy", "binary_crossentropy")])
 def test_labels_with_a_value_for_each_output_stay_what_they_are(loss):
     model = keras.Sequential([keras.Input((4,)), dense(5, name="a"), dense(3, "softmax")])
     model.compile("sgd", loss)

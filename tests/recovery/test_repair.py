@@ -435,7 +435,7 @@ def wide():
 
 
 @pytest.mark.parametrize("times", [1, 30])
-@pytest.mark.parametrize("count", [20, 200])
+@pytest.mark.parametrize("count", [20, *more(200)])
 def test_few_inputs_never_make_it_worse_for_others_without_a_word(count, times):
     """Inputs that have nothing to do with each other: what is gone can hardly be made up for."""
     model, few, _ = few_and_many(wide, count, (60,))
@@ -445,7 +445,7 @@ def test_few_inputs_never_make_it_worse_for_others_without_a_word(count, times):
     assert_same_weights(weights(repaired), weights(pruned))
 
 
-@pytest.mark.parametrize("times", [1, 30])
+@pytest.mark.parametrize("times", [30, *more(1)])
 def test_few_inputs_that_are_alike_repair_for_others_too(times):
     model, few, others = few_and_many(wide, 50, (4,))
     spread = np.random.default_rng(1).normal(size=(4, 60)).astype(np.float32)
@@ -480,7 +480,7 @@ def of_steps():
 
 
 @pytest.mark.parametrize("kind", ["weights", "units"])
-@pytest.mark.parametrize("make", [nested, two_inputs, of_steps])
+@pytest.mark.parametrize("make", [two_inputs, *more(nested, of_steps)])
 def test_layers_of_all_these_models_are_refitted(make, kind):
     keras.utils.set_random_seed(0)
     model, random = make(), np.random.default_rng(0)
