@@ -71,6 +71,13 @@ def time_models(
             }
 
 
+def first_call_ms(run, inputs):
+    """Return the milliseconds of one call without warm-up, its preparations included."""
+    began = perf_counter()
+    run(inputs)
+    return 1e3 * (perf_counter() - began)
+
+
 def _calls(run, batches, least_seconds):
     """Return the number of calls that fill `least_seconds`."""
     _wait_for_idle_threads()

@@ -166,3 +166,15 @@ def test_does_not_wait_for_ever(monkeypatch):
     monkeypatch.setattr(timing, "sleep", waited.append)
     timing._wait_for_idle_threads()
     assert sum(waited) == pytest.approx(0.3)
+
+
+def test_the_first_call_is_timed_alone(monkeypatch):
+    now, calls = [0.0], []
+
+    def run(inputs):
+        calls.append(inputs)
+        now[0] += 0.25
+
+    monkeypatch.setattr(timing, "perf_counter", lambda: now[0])
+    assert timing.first_call_ms(run, 3) == 250
+    assert calls == [3]
