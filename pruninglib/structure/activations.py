@@ -33,25 +33,17 @@ def layer_rows(model, inputs):
     check_graph(model)
     calls, _, _ = unnested(model)
     times, own = Counter(id(call.layer) for call in calls), {id(call.layer): call for call in calls}
-    start = (graph_of(model).inputs, inputs)
-    source, keep = start, not _carries_masks(calls, start)
+    source = start = (graph_of(model).inputs, inputs)
     for name, layer in prunable_layers(model).items():
         if _is_linear(layer) and getattr(layer, "groups", 1) == times[id(layer)] == 1:
             (tensor,) = own[id(layer)].inputs
-            source = _advance(model, source, tensor, start) if keep else start
+            source = _advance(model, source, tensor, start)
             yield name, layer, _row_chunks(layer, runner(model, source[0], tensor), source[1])
 
 
 def _is_linear(layer):
     """Say whether a layer computes what Keras' own does: a class derived from it may not."""
     return any(isinstance(layer, kind) and type(layer).call is kind.call for kind in LINEAR)
-
-
-def _carries_masks(calls, start):
-    """Say whether layers hand on which steps of a sequence count, which arrays do not tell."""
-    tensors, values = start
-    found = _compute(calls, _known(tensors, first(values))).values()
-    return any(getattr(value, "_keras_mask", None) is not None for value in found)
 
 
 def _known(tensors, values):

@@ -226,3 +226,15 @@ def test_what_few_rows_do_not_decide_stays_as_it_was():
     assert_allclose(x @ found[:, whole], targets[:, whole], atol=1e-2)
     _, _, axes = np.linalg.svd(x)
     assert_allclose(axes[2:] @ found[:, whole], axes[2:] @ start[:, whole], atol=1e-4)
+
+
+@pytest.mark.parametrize(("lost", "units", "inverts"), [(2, 200, True), (14, 20, False)])
+def test_the_cheaper_factors_are_taken(lost, units, inverts, monkeypatch):
+    """Where units lose few weights each, one inverse and small factors; else a factor for each."""
+    calls, inverse = [], least_squares.inv
+    monkeypatch.setattr(least_squares, "inv", lambda gram: calls.append(1) or inverse(gram))
+    random = np.random.default_rng(0)
+    x, weights = random.normal(size=(50, 30)), random.normal(size=(30, units))
+    kept = np.argsort(random.random(weights.shape), axis=0) >= lost
+    fit(chunked(x, x @ weights), weights, kept)
+    assert bool(calls) == inverts

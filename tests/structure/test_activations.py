@@ -259,10 +259,10 @@ def augmented():
             self.flip = layers.RandomFlip()
 
         def call(self, inputs):
-            return self.flip(self.noise(inputs))
+            return self.noise(self.flip(inputs))
 
     front = keras.Sequential([keras.Input((6, 6, 2)), layers.RandomTranslation(0.4, 0.4)])
-    parts = [front, layers.RandomContrast(0.9), Blurred(), convolution(3, name="a")]
+    parts = [Blurred(), front, layers.RandomContrast(0.9), convolution(3, name="a")]
     return keras.Sequential([keras.Input((6, 6, 2)), *parts, layers.Flatten(), dense(3, name="b")])
 
 
