@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_info
 from pruninglib.backend import keras
 from pruninglib.execution.executable import Executable, in_tiles, single_input, thread_count
 from pruninglib.execution.packed import packed_bytes
-from pruninglib.execution.runtimes import readily
+from pruninglib.execution.runtimes import default_executable
 from pruninglib.pruning.plan import make_plan
 from pruninglib.pruning.shrink import folded_bias
 from pruninglib.structure.costs import count_parameters, file_bytes
@@ -100,7 +100,7 @@ def _runner(model, library):
 
 def _part(start, end, layers):
     """Return the part of a model between two tensors, ready to run; None if it is empty."""
-    return readily(keras.Model(start, end)) if layers else None
+    return default_executable(keras.Model(start, end)) if layers else None
 
 
 def columns(inputs):

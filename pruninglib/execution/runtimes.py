@@ -115,7 +115,7 @@ def tf_sparse(model):
     return Executable("tf.sparse", tensorflow_threads(), run, measure, **single_input(model))
 
 
-def readily(model, frozen=True):
+def default_executable(model, frozen=True):
     """Return what runs a model soonest: `compiled`, or `eager` where Keras is not on TensorFlow."""
     single_input(model)
     return compiled(model, frozen) if on_tensorflow() else eager(model)

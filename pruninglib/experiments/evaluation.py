@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pruninglib.backend import keras
-from pruninglib.execution.runtimes import litert_file, readily
+from pruninglib.execution.runtimes import default_executable, litert_file
 from pruninglib.experiments.timing import time_models
 from pruninglib.pruning.criteria import unit_norm
 from pruninglib.structure.activations import layer_outputs
@@ -114,7 +114,7 @@ def compare(models, dataset, batch_sizes=(1, 64), repeats=10, litert=False):
             f"{type(dataset).__name__}. Of arrays of your own make one: pl.Dataset(name, x_train, "
             "y_train, x_validation, y_validation, x_test, y_test)."
         )
-    runs = {label: readily(model) for label, model in models.items()}
+    runs = {label: default_executable(model) for label, model in models.items()}
     (x,), y = labelled(next(iter(models.values())), dataset.x_test, dataset.y_test)
     rows = {
         label: {

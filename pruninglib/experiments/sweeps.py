@@ -14,7 +14,7 @@ from time import perf_counter
 import pandas as pd
 
 from pruninglib.execution.numpy_runtime import count_compact, numpy_dense, sparse, sparse_library
-from pruninglib.execution.runtimes import eager, readily
+from pruninglib.execution.runtimes import default_executable, eager
 from pruninglib.experiments.evaluation import evaluate, results
 from pruninglib.progress_line import progress
 from pruninglib.pruning.masks import layer_scores, mask_levels
@@ -51,14 +51,14 @@ def prune_sweep(model, dataset, criteria, sparsities, *, scope="layer", labels=N
     check_model(model)
     sparsities = list(sparsities)
     x, y, weights = dataset.x_test, dataset.y_test, model.get_weights()
-    dense = evaluate(readily(model), x, y, model.loss)
+    dense = evaluate(default_executable(model), x, y, model.loss)
     for method, criterion in progress(criteria.items(), "criterion"):
         pruned = None
         pairs = levels(model, criterion, sparsities, scope)
         for sparsity, masks in progress(pairs, "sparsity", len(sparsities)):
             if pruned is None:
                 pruned = masked_copy(model, masks)
-                run = readily(pruned, frozen=False)
+                run = default_executable(pruned, frozen=False)
                 layers = default_layers(pruned) or None
             pruned.set_weights(weights)
             set_masks(pruned, masks)
@@ -258,12 +258,12 @@ def sensitivity(model, criterion, sparsities, data, *, include=None, exclude=(),
     """
     check_model(model)
     scores = layer_scores(model, criterion, "layer", include, exclude)
-    sparsities, run = list(sparsities), readily(model)
+    sparsities, run = list(sparsities), default_executable(model)
     (x,), y = labelled(model, *([data] if is_batched(data) else data))
     dense = results(model, run, x, y)
     nothing = next(mask_levels(scores, [0.0]))
     pruned = masked_copy(model, nothing)
-    run = readily(pruned, frozen=False)
+    run = default_executable(pruned, frozen=False)
     layers, originals = prunable_layers(pruned), prunable_layers(model)
     for name, found in progress(scores.items(), "layer"):
         for sparsity, masks in zip(sparsities, mask_levels({name: found}, sparsities), strict=True):
